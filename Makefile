@@ -1,0 +1,108 @@
+# On a machine with Python >= 3.11 and a C++17 compiler, each target below is all there is to do:
+# it makes .venv if there is none, builds and installs the package there if needed, and runs.
+
+PYTHON ?= python3
+# Compiler warnings as errors; WERROR=OFF for a compiler that knows new ones.
+WERROR ?= ON
+# Passed on to what demo, test and bench run.
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+NATIVE_SOURCES := CMakeLists.txt $(wildcard native/CMakeLists.txt native/cmake/* native/drivers/* \
+  native/ffi/* native/include/*/* native/kernels/*)
+NATIVE_CODE = $(shell find native tests -name '*.c' -o -name '*.cc' -o -name '*.h')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench notebooks lint check-format check-lint check-native-format check-types \
+  format native-test native-sanitize wheel clean distclean
+
+help: ## Print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	  while IFS='|' read -r target text; do printf '  make %-16s %s\n' "$$target" "$$text"; done
+
+demo: $(VENV)/.installed ## Train the default network with a crossbar in its last layer
+	$(BIN)/xbarax train --crossbar last $(ARGS)
+
+test: $(VENV)/.installed ## Run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.installed ## Run the benchmarks
+	@set -e; for file in benchmarks/*.py; do \
+	  echo "$(BIN)/python $$file $(ARGS)"; $(BIN)/python "$$file" $(ARGS); done
+
+notebooks: $(VENV)/.installed ## Execute the notebooks in docs/, without writing to them
+	$(BIN)/jupyter-execute docs/*.ipynb
+
+lint: check-format check-lint check-native-format check-types ## Check format, lint and types
+
+check-format: $(VENV)/.tools
+	$(BIN)/ruff format --check .
+
+check-lint: $(VENV)/.tools
+	$(BIN)/ruff check .
+
+check-native-format: $(VENV)/.tools
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE_CODE)
+
+check-types: $(VENV)/.tools
+	$(BIN)/mypy
+
+format: $(VENV)/.tools ## Format the code, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(NATIVE_CODE)
+
+native-test: $(VENV)/.tools ## Run the native tests
+	$(call native_tests,build/native-test,-DCMAKE_BUILD_TYPE=Release)
+
+native-sanitize: $(VENV)/.tools ## Run the native tests under address and undefined-behaviour sanitizers
+	$(call native_tests,build/native-sanitize,-DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  "-DXBARAX_SANITIZE=address;undefined")
+
+define native_tests
+	$(BIN)/cmake -S . -B $(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DXBARAX_BUILD_LIBRARIES=OFF -DXBARAX_BUILD_TESTS=ON -DXBARAX_WERROR=$(WERROR) $(2)
+	$(BIN)/cmake --build $(1)
+	$(BIN)/ctest --test-dir $(1) --output-on-failure
+endef
+
+wheel: $(VENV)/bin/pip ## Build the wheel into dist/
+	$(PIP) wheel --no-deps --wheel-dir dist -C cmake.define.XBARAX_WERROR=$(WERROR) .
+
+clean: ## Remove everything built; the environments stay
+	rm -rf build dist $(VENV)/.installed .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f src/xbarax/*/libxbarax_*
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environments too
+	rm -rf $(VENV) .venv-newest
+
+# ---- The environment ---------------------------------------------------------------------------------
+
+# pip comes last into a new environment: one that has it is whole.
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "xbarax needs Python 3.11 or newer; $(PYTHON) is" \
+	    "$$($(PYTHON) --version 2>/dev/null || echo 'not there')." \
+	    "Name another with: make PYTHON=/path/to/python3.12 ..."; exit 1; } >&2
+	$(PYTHON) -m venv $(VENV)
+
+# Python sources are used where they lie; only native ones, and libraries that were removed, need a new
+# installation.
+ifeq ($(and $(wildcard src/xbarax/_kernels/libxbarax_*),$(wildcard src/xbarax/hardware/libxbarax_*)),)
+.PHONY: $(VENV)/.installed
+endif
+
+$(VENV)/.installed: pyproject.toml $(NATIVE_SOURCES) | $(VENV)/bin/pip
+	$(PIP) install -C cmake.define.XBARAX_WERROR=$(WERROR) --editable '.[test]'
+	@touch $@
+
+# pip learned of dependency groups in 25.1.
+$(VENV)/.tools: pyproject.toml $(VENV)/.installed
+	$(PIP) install 'pip>=25.1'
+	$(PIP) install --group dev
+	@touch $@

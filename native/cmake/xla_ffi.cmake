@@ -1,0 +1,20 @@
+# xla_ffi: the headers of XLA's FFI, from the jaxlib of the Python that runs the build.
+
+find_package(Python 3.11 REQUIRED COMPONENTS Interpreter)
+execute_process(
+  COMMAND ${Python_EXECUTABLE} -c
+    "import importlib.util as u; print(u.find_spec('jaxlib').submodule_search_locations[0] + '/include')"
+  OUTPUT_VARIABLE xla_ffi_include
+  OUTPUT_STRIP_TRAILING_WHITESPACE
+  RESULT_VARIABLE xla_ffi_failed
+  ERROR_QUIET)
+if(xla_ffi_failed OR NOT EXISTS "${xla_ffi_include}/xla/ffi/api/ffi.h")
+  message(FATAL_ERROR
+    "${Python_EXECUTABLE} has no jaxlib with XLA's FFI headers (looked for "
+    "xla/ffi/api/ffi.h in '${xla_ffi_include}'). pip install . brings one by itself; for a build by "
+    "hand give -DPython_EXECUTABLE=... of a Python with the jaxlib that pyproject.toml names.")
+endif()
+message(STATUS "XLA FFI headers: ${xla_ffi_include}")
+
+add_library(xla_ffi INTERFACE)
+target_include_directories(xla_ffi SYSTEM INTERFACE ${xla_ffi_include})

@@ -1,0 +1,240 @@
+// XLA's handlers: they check ranks, shapes and types, and call kernels and drivers.
+//
+// All take leading batch axes (*batch), the same for every operand, so that vmap is one call.
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ffi/driver_registry.h"
+#include "kernels/read.h"
+#include "kernels/update.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace xbarax {
+namespace {
+
+using Dims = ffi::Span<const int64_t>;
+using Array = ffi::Buffer<ffi::F32>;
+using Result = ffi::Result<ffi::Buffer<ffi::F32>>;
+
+class XlaExecutor : public Executor {
+ public:
+  explicit XlaExecutor(ffi::ThreadPool pool) : pool_(pool) {}
+  std::size_t threads() const override {
+    return static_cast<std::size_t>(std::max<int64_t>(pool_.num_threads(), 1));
+  }
+  void Schedule(std::function<void()> task) override { pool_.Schedule(std::move(task)); }
+
+ private:
+  ffi::ThreadPool pool_;
+};
+
+std::string Shape(Dims dims) {
+  std::string text = "float32[";
+  for (size_t i = 0; i < dims.size(); ++i) text += (i ? "," : "") + std::to_string(dims[i]);
+  return text + "]";
+}
+
+bool Same(Dims a, Dims b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+
+int64_t Product(Dims dims, size_t first, size_t last) {
+  int64_t product = 1;
+  for (size_t i = first; i < last; ++i) product *= dims[i];
+  return product;
+}
+
+ffi::Error Mismatch(const char* call, std::initializer_list<Dims> shapes) {
+  std::string text = std::string(call) + ": operands that do not match:";
+  for (Dims dims : shapes) text += " " + Shape(dims);
+  return ffi::Error::InvalidArgument(text);
+}
+
+// What a read computes: batch arrays (out, in), each with rows of inputs.
+struct ReadShape {
+  int64_t batch, rows, out, in;
+};
+
+// Checks g (*batch, out, in), x (*batch, rows, in), y (*batch, rows, out); or, transposed, x and y
+// exchanged.
+bool FindReadShape(Dims g, Dims x, Dims y, bool transposed, ReadShape* shape) {
+  if (g.size() < 2 || x.size() != g.size() || y.size() != g.size()) return false;
+  const size_t last = g.size() - 1, lead = g.size() - 2;
+  for (size_t i = 0; i < lead; ++i)
+    if (g[i] != x[i] || g[i] != y[i]) return false;
+  *shape = {Product(g, 0, lead), x[lead], g[lead], g[last]};
+  const int64_t from = transposed ? shape->out : shape->in;
+  const int64_t to = transposed ? shape->in : shape->out;
+  return x[last] == from && y[lead] == shape->rows && y[last] == to;
+}
+
+ffi::Error ReadImpl(ffi::ThreadPool pool, Array g, Array x, Result y, bool transposed) {
+  ReadShape s;
+  if (!FindReadShape(g.dimensions(), x.dimensions(), y->dimensions(), transposed, &s))
+    return Mismatch("xbarax read", {g.dimensions(), x.dimensions(), y->dimensions()});
+  XlaExecutor executor(pool);
+  const int64_t from = transposed ? s.out : s.in, to = transposed ? s.in : s.out;
+  try {
+    for (int64_t b = 0; b < s.batch; ++b) {
+      const Crossbar array{g.typed_data() + b * s.out * s.in, static_cast<size_t>(s.out),
+                           static_cast<size_t>(s.in)};
+      const float* inputs = x.typed_data() + b * s.rows * from;
+      float* outputs = y->typed_data() + b * s.rows * to;
+      (transposed ? ReadTransposed : Read)(array, inputs, static_cast<size_t>(s.rows), outputs,
+                                           executor);
+    }
+  } catch (const std::bad_alloc&) {
+    return ffi::Error(ffi::ErrorCode::kResourceExhausted, "xbarax read: out of memory");
+  }
+  return ffi::Error::Success();
+}
+
+ffi::Error ReadForward(ffi::ThreadPool pool, Array g, Array x, Result y) {
+  return ReadImpl(pool, g, x, y, false);
+}
+
+ffi::Error ReadBackward(ffi::ThreadPool pool, Array g, Array y, Result x) {
+  return ReadImpl(pool, g, y, x, true);
+}
+
+// g, d, total (*batch, ...) and bad (*batch, 1).
+ffi::Error UpdateImpl(Array g, Array d, Result total, ffi::Result<ffi::Buffer<ffi::S32>> bad) {
+  const Dims dims = g.dimensions();
+  if (!Same(dims, d.dimensions()) || !Same(dims, total->dimensions()) || bad->element_count() == 0)
+    return Mismatch("xbarax update", {dims, d.dimensions(), total->dimensions()});
+  const size_t arrays = bad->element_count(), size = g.element_count() / arrays;
+  if (size * arrays != g.element_count())
+    return Mismatch("xbarax update", {dims, bad->dimensions()});
+  for (size_t a = 0; a < arrays; ++a)
+    bad->typed_data()[a] = Update(g.typed_data() + a * size, d.typed_data() + a * size,
+                                  total->typed_data() + a * size, size);
+  return ffi::Error::Success();
+}
+
+// ---- Libraries with the notebook's three functions --------------------------------------------
+
+bool FitsUnsigned(int64_t n) { return n <= std::numeric_limits<unsigned>::max(); }
+
+// Opens the library; XLA's programs are cached across processes, so that only its path is in them.
+ffi::Error OpenOr(std::string_view path, FunctionLibrary** library) {
+  std::string error;
+  *library = OpenFunctionLibrary(std::string(path), &error);
+  if (*library == nullptr) return ffi::Error(ffi::ErrorCode::kFailedPrecondition, error);
+  return ffi::Error::Success();
+}
+
+ffi::Error FunctionsMul(Array g, Array x, Result y, std::string_view path) {
+  ReadShape s;
+  if (!FindReadShape(g.dimensions(), x.dimensions(), y->dimensions(), false, &s) ||
+      !FitsUnsigned(s.out) || !FitsUnsigned(s.in))
+    return Mismatch("user_implementation_mul", {g.dimensions(), x.dimensions(), y->dimensions()});
+  FunctionLibrary* library;
+  if (ffi::Error error = OpenOr(path, &library); error.failure()) return error;
+  for (int64_t b = 0; b < s.batch; ++b)
+    MulRows(*library, g.typed_data() + b * s.out * s.in, x.typed_data() + b * s.rows * s.in,
+            y->typed_data() + b * s.rows * s.out, static_cast<size_t>(s.rows),
+            static_cast<unsigned>(s.out), static_cast<unsigned>(s.in));
+  return ffi::Error::Success();
+}
+
+// g, d, total (*batch, out, in): one call for each array.
+ffi::Error FunctionsAdd(Array g, Array d, Result total, std::string_view path) {
+  const Dims dims = g.dimensions();
+  if (dims.size() < 2 || !Same(dims, d.dimensions()) || !Same(dims, total->dimensions()))
+    return Mismatch("user_implementation_add", {dims, d.dimensions(), total->dimensions()});
+  const int64_t arrays = Product(dims, 0, dims.size() - 2);
+  const int64_t size = Product(dims, dims.size() - 2, dims.size());
+  if (!FitsUnsigned(size)) return Mismatch("user_implementation_add", {dims});
+  FunctionLibrary* library;
+  if (ffi::Error error = OpenOr(path, &library); error.failure()) return error;
+  std::lock_guard<std::mutex> lock(library->one_call_at_a_time);
+  for (int64_t a = 0; a < arrays; ++a)
+    library->add(g.typed_data() + a * size, d.typed_data() + a * size,
+                 total->typed_data() + a * size, static_cast<unsigned>(size));
+  return ffi::Error::Success();
+}
+
+// wanted, written (*batch, out, in): one call for each array, on a fresh copy.
+ffi::Error FunctionsWrite(Array wanted, Result written, std::string_view path) {
+  const Dims dims = wanted.dimensions();
+  if (dims.size() < 2 || !Same(dims, written->dimensions()))
+    return Mismatch("user_implementation_write", {dims, written->dimensions()});
+  const int64_t out = dims[dims.size() - 2], in = dims[dims.size() - 1];
+  if (!FitsUnsigned(out) || !FitsUnsigned(in)) return Mismatch("user_implementation_write", {dims});
+  FunctionLibrary* library;
+  if (ffi::Error error = OpenOr(path, &library); error.failure()) return error;
+  float* to = written->typed_data();
+  std::copy_n(wanted.typed_data(), wanted.element_count(), to);
+  std::lock_guard<std::mutex> lock(library->one_call_at_a_time);
+  for (int64_t a = 0; a < Product(dims, 0, dims.size() - 2); ++a)
+    library->write(to + a * out * in, static_cast<unsigned>(out), static_cast<unsigned>(in));
+  return ffi::Error::Success();
+}
+
+}  // namespace
+}  // namespace xbarax
+
+#define XBARAX_EXPORT __attribute__((visibility("default")))
+
+extern "C" {
+
+// The FFI version that this library was built with; Python compares it before registering.
+XBARAX_EXPORT int xbarax_ffi_api_major() { return XLA_FFI_API_MAJOR; }
+XBARAX_EXPORT int xbarax_ffi_api_minor() { return XLA_FFI_API_MINOR; }
+
+// Opens a library with the notebook's three functions. Returns 0, or 1 with why in `error`.
+XBARAX_EXPORT int xbarax_open_functions(const char* path, char* error, size_t error_size) {
+  std::string why;
+  if (xbarax::OpenFunctionLibrary(path, &why) != nullptr) return 0;
+  if (error_size > 0) error[why.copy(error, error_size - 1)] = '\0';
+  return 1;
+}
+
+XBARAX_EXPORT XLA_FFI_Error* XbaraxRead(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxReadTransposed(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxUpdate(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsMul(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsAdd(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsWrite(XLA_FFI_CallFrame* call_frame);
+
+}  // extern "C"
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxRead, xbarax::ReadForward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<xbarax::Array>()
+                                  .Arg<xbarax::Array>()
+                                  .Ret<xbarax::Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxReadTransposed, xbarax::ReadBackward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<xbarax::Array>()
+                                  .Arg<xbarax::Array>()
+                                  .Ret<xbarax::Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxUpdate, xbarax::UpdateImpl,
+                              ffi::Ffi::Bind()
+                                  .Arg<xbarax::Array>()
+                                  .Arg<xbarax::Array>()
+                                  .Ret<xbarax::Array>()
+                                  .Ret<ffi::Buffer<ffi::S32>>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFunctionsMul, xbarax::FunctionsMul,
+                              ffi::Ffi::Bind()
+                                  .Arg<xbarax::Array>()
+                                  .Arg<xbarax::Array>()
+                                  .Ret<xbarax::Array>()
+                                  .Attr<std::string_view>("library"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFunctionsAdd, xbarax::FunctionsAdd,
+                              ffi::Ffi::Bind()
+                                  .Arg<xbarax::Array>()
+                                  .Arg<xbarax::Array>()
+                                  .Ret<xbarax::Array>()
+                                  .Attr<std::string_view>("library"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    XbaraxFunctionsWrite, xbarax::FunctionsWrite,
+    ffi::Ffi::Bind().Arg<xbarax::Array>().Ret<xbarax::Array>().Attr<std::string_view>("library"));

@@ -1,0 +1,78 @@
+// Compiled several times, with XBARAX_ISA naming the instruction set. Everything here has internal
+// linkage but kMatmul.
+#include <cstddef>
+#include <cstring>
+
+#include "kernels/matmul.h"
+
+namespace xbarax::XBARAX_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr std::size_t kLanes = 16, kVectors = 4, kRows = 6;  // 24 of 32 registers accumulate
+#elif defined(__AVX2__)
+constexpr std::size_t kLanes = 8, kVectors = 2, kRows = 6;  // 12 of 16
+#else
+constexpr std::size_t kLanes = 4, kVectors = 2, kRows = 4;  // 8 of 16 (SSE2), 8 of 32 (NEON)
+#endif
+constexpr std::size_t kColumns = kLanes * kVectors;
+
+typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
+
+inline Vector Load(const float* from) {
+  Vector v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+
+// R rows by V vectors of columns; constants, so that the accumulators stay in registers.
+template <std::size_t R, std::size_t V>
+inline void Block(const float* x, std::size_t depth, const float* b, std::size_t b_stride, float* y,
+                  std::size_t y_stride, std::size_t width) {
+  Vector sum[R][V] = {};
+  for (std::size_t k = 0; k < depth; ++k) {
+    Vector row[V];
+    for (std::size_t v = 0; v < V; ++v) row[v] = Load(b + k * b_stride + v * kLanes);
+    for (std::size_t r = 0; r < R; ++r) {
+      const float a = x[r * depth + k];
+      for (std::size_t v = 0; v < V; ++v) sum[r][v] += a * row[v];
+    }
+  }
+  for (std::size_t r = 0; r < R; ++r) std::memcpy(y + r * y_stride, sum[r], width * sizeof(float));
+}
+
+template <std::size_t V>
+void Rows(const float* x, std::size_t rows, std::size_t depth, const float* b, std::size_t b_stride,
+          float* y, std::size_t y_stride, std::size_t width) {
+  constexpr std::size_t kBlock = kRows * (V == 1 ? 2 : 1);  // one vector leaves registers for more
+  std::size_t r = 0;
+  for (; r + kBlock <= rows; r += kBlock)
+    Block<kBlock, V>(x + r * depth, depth, b, b_stride, y + r * y_stride, y_stride, width);
+  for (; r < rows; ++r)
+    Block<1, V>(x + r * depth, depth, b, b_stride, y + r * y_stride, y_stride, width);
+}
+
+void Panel(const float* x, std::size_t rows, std::size_t depth, const float* b,
+           std::size_t b_stride, float* y, std::size_t y_stride, std::size_t width) {
+  const auto some = width <= kLanes ? Rows<1> : width <= 2 * kLanes ? Rows<2> : Rows<kVectors>;
+  some(x, rows, depth, b, b_stride, y, y_stride, width);
+}
+
+float Dot(const float* a, const float* b, std::size_t size) {
+  Vector sum[kVectors] = {};
+  std::size_t k = 0;
+  for (; k + kColumns <= size; k += kColumns)
+    for (std::size_t v = 0; v < kVectors; ++v)
+      sum[v] += Load(a + k + v * kLanes) * Load(b + k + v * kLanes);
+  float total = 0;
+  for (std::size_t v = 0; v < kVectors; ++v)
+    for (std::size_t lane = 0; lane < kLanes; ++lane) total += sum[v][lane];
+  for (; k < size; ++k) total += a[k] * b[k];
+  return total;
+}
+
+}  // namespace
+
+extern const Matmul kMatmul = {kColumns, Panel, Dot};
+
+}  // namespace xbarax::XBARAX_ISA

@@ -1,0 +1,63 @@
+#include "ffi/driver_registry.h"
+
+#include <string>
+#include <vector>
+
+#include "tests/check.h"
+
+namespace xbarax {
+namespace {
+
+bool Contains(const std::string& text, const char* part) {
+  return text.find(part) != std::string::npos;
+}
+
+void OpensOnce() {
+  std::string error;
+  FunctionLibrary* library = OpenFunctionLibrary(XBARAX_REFERENCE_LIBRARY, &error);
+  CHECK(library != nullptr);
+  CHECK(error.empty());
+  CHECK(OpenFunctionLibrary(XBARAX_REFERENCE_LIBRARY, &error) == library);
+}
+
+void NamesTheMissingFile() {
+  std::string error;
+  CHECK(OpenFunctionLibrary("/nowhere/libnothing.so", &error) == nullptr);
+  CHECK(Contains(error, "/nowhere/libnothing.so"));
+}
+
+void NamesTheMissingSymbols() {
+  std::string error;
+  CHECK(OpenFunctionLibrary(XBARAX_INCOMPLETE_LIBRARY, &error) == nullptr);
+  CHECK(Contains(error, XBARAX_INCOMPLETE_LIBRARY));
+  CHECK(Contains(error, "user_implementation_add"));
+  CHECK(Contains(error, "user_implementation_write"));
+  CHECK(!Contains(error, "user_implementation_mul"));
+}
+
+void CallsTheReferenceChip() {
+  std::string error;
+  FunctionLibrary& library = *OpenFunctionLibrary(XBARAX_REFERENCE_LIBRARY, &error);
+  const std::vector<float> g = {1, 2, 3, 4, 5, 6};   // 2 bit lines, 3 word lines
+  const std::vector<float> x = {1, 0, -1, 2, 1, 0};  // 2 rows
+  std::vector<float> y(4);
+  MulRows(library, g.data(), x.data(), y.data(), 2, 2, 3);
+  CHECK((y == std::vector<float>{-2, -2, 4, 13}));
+
+  std::vector<float> total(6);
+  library.add(g.data(), x.data(), total.data(), 6);
+  CHECK((total == std::vector<float>{2, 2, 2, 6, 6, 6}));
+  library.write(total.data(), 2, 3);
+  CHECK((total == std::vector<float>{2, 2, 2, 6, 6, 6}));
+}
+
+}  // namespace
+}  // namespace xbarax
+
+int main() {
+  xbarax::OpensOnce();
+  xbarax::NamesTheMissingFile();
+  xbarax::NamesTheMissingSymbols();
+  xbarax::CallsTheReferenceChip();
+  return xbarax::test::Result();
+}

@@ -1,0 +1,86 @@
+// Every instruction set's product that this processor can execute.
+#include "kernels/matmul.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "kernels/read.h"
+#include "tests/check.h"
+#include "tests/numbers.h"
+
+namespace xbarax {
+namespace {
+
+std::vector<const Matmul*> Executable() {
+  std::vector<const Matmul*> all = {&baseline::kMatmul};
+#if defined(XBARAX_X86_ISAS)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    all.push_back(&avx2::kMatmul);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+    all.push_back(&avx512::kMatmul);
+#endif
+  return all;
+}
+
+// A panel is exact on integers, and writes no more than its width.
+void PanelIsTheSum(const Matmul& matmul, std::size_t rows, std::size_t depth, std::size_t width) {
+  const std::size_t columns = matmul.panel_columns;
+  test::Numbers numbers(1);
+  const std::vector<float> x = numbers.Integers(rows * depth);
+  const std::vector<float> b = numbers.Integers(depth * columns);
+  std::vector<float> y(rows * columns, 99.0f);
+  matmul.panel(x.data(), rows, depth, b.data(), columns, y.data(), columns, width);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      float sum = 0;
+      for (std::size_t k = 0; k < depth; ++k) sum += x[r * depth + k] * b[k * columns + c];
+      CHECK(y[r * columns + c] == (c < width ? sum : 99.0f));
+    }
+  }
+}
+
+// A row's result is the same bits whatever rows are beside it.
+void RowsAreIndependent(const Matmul& matmul) {
+  const std::size_t rows = 13, depth = 29, columns = matmul.panel_columns;
+  test::Numbers numbers(2);
+  const std::vector<float> x = numbers.Fractions(rows * depth);
+  const std::vector<float> b = numbers.Fractions(depth * columns);
+  std::vector<float> together(rows * columns), alone(columns);
+  matmul.panel(x.data(), rows, depth, b.data(), columns, together.data(), columns, columns);
+  for (std::size_t r = 0; r < rows; ++r) {
+    matmul.panel(x.data() + r * depth, 1, depth, b.data(), columns, alone.data(), columns, columns);
+    CHECK(std::equal(alone.begin(), alone.end(), together.data() + r * columns));
+  }
+}
+
+void DotIsTheSum(const Matmul& matmul, std::size_t size) {
+  test::Numbers numbers(3);
+  const std::vector<float> a = numbers.Integers(size), b = numbers.Integers(size);
+  float sum = 0;
+  for (std::size_t i = 0; i < size; ++i) sum += a[i] * b[i];
+  CHECK(matmul.dot(a.data(), b.data(), size) == sum);
+}
+
+void BestIsExecutable() {
+  const std::vector<const Matmul*> all = Executable();
+  CHECK(std::find(all.begin(), all.end(), &BestMatmul()) != all.end());
+}
+
+}  // namespace
+}  // namespace xbarax
+
+int main() {
+  for (const xbarax::Matmul* matmul : xbarax::Executable()) {
+    for (std::size_t rows : {0, 1, 3, 6, 7, 25})
+      for (std::size_t depth : {0, 1, 5, 64})
+        for (std::size_t width : {std::size_t{1}, matmul->panel_columns - 1, matmul->panel_columns})
+          xbarax::PanelIsTheSum(*matmul, rows, depth, width);
+    for (std::size_t size = 0; size < 3 * matmul->panel_columns; ++size)
+      xbarax::DotIsTheSum(*matmul, size);
+    xbarax::RowsAreIndependent(*matmul);
+  }
+  xbarax::BestIsExecutable();
+  return xbarax::test::Result();
+}

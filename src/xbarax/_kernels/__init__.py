@@ -1,0 +1,13 @@
+"""The native kernels: found, checked, loaded, called."""
+
+from xbarax._kernels._calls import functions_add as functions_add
+from xbarax._kernels._calls import functions_mul as functions_mul
+from xbarax._kernels._calls import functions_write as functions_write
+from xbarax._kernels._calls import read as read
+from xbarax._kernels._calls import side_effect as side_effect
+from xbarax._kernels._calls import update as update
+from xbarax._kernels._choose import Implementation as Implementation
+from xbarax._kernels._choose import choose as choose
+from xbarax._kernels._library import NativeLibraryError as NativeLibraryError
+from xbarax._kernels._library import available as available
+from xbarax._kernels._library import library as library

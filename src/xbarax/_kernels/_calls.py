@@ -1,0 +1,64 @@
+"""The foreign calls themselves: the only callers of `jax.ffi.ffi_call`.
+
+Every handler takes leading batch axes, so that `vmap` is one call.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+from jax import Array
+from jax import numpy as jnp
+
+
+def _float32(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def read(conductance: Array, inputs: Array, *, transpose: bool) -> Array:
+    """Rows of `inputs` (n, in) times `conductance` (out, in), or (n, out) to (n, in) transposed."""
+    n_out, n_in = conductance.shape
+    name = "xbarax_read_transposed" if transpose else "xbarax_read"
+    result = _float32(inputs.shape[0], n_in if transpose else n_out)
+    call = jax.ffi.ffi_call(name, result, vmap_method="broadcast_all")
+    return call(conductance, inputs)
+
+
+def update(conductance: Array, delta: Array) -> tuple[Array, Array]:
+    """The sum of both (any one shape), and how many of `delta` are not finite (int32)."""
+    results = (_float32(*conductance.shape), jax.ShapeDtypeStruct((1,), jnp.int32))
+    call = jax.ffi.ffi_call("xbarax_update", results, vmap_method="broadcast_all")
+    total, bad = call(conductance, delta)
+    return total, bad[0]
+
+
+def functions_mul(conductance: Array, inputs: Array, *, library: str) -> Array:
+    """`user_implementation_mul` of a shared library for each row of `inputs` (n, in) to (n, out).
+
+    A side effect: it is called once for each row, in order, whenever the program runs.
+    """
+    result = _float32(inputs.shape[0], conductance.shape[0])
+    return _functions_call("mul", result)(conductance, inputs, library=library)
+
+
+def functions_add(conductance: Array, delta: Array, *, library: str) -> Array:
+    """`user_implementation_add` of a shared library: (out, in) and (out, in) to (out, in)."""
+    return _functions_call("add", _float32(*conductance.shape))(conductance, delta, library=library)
+
+
+def functions_write(weights: Array, *, library: str) -> Array:
+    """`user_implementation_write` of a shared library on a fresh copy of `weights` (out, in)."""
+    return _functions_call("write", _float32(*weights.shape))(weights, library=library)
+
+
+def _functions_call(name: str, result: jax.ShapeDtypeStruct) -> Callable[..., Array]:
+    return jax.ffi.ffi_call(
+        f"xbarax_functions_{name}", result, has_side_effect=True, vmap_method="broadcast_all"
+    )
+
+
+@functools.cache
+def side_effect() -> frozenset:
+    """The effects that JAX gives to a foreign call with side effects."""
+    probe = jax.make_jaxpr(lambda w: functions_write(w, library=""))
+    return frozenset(probe(_float32(1, 1)).effects)

@@ -1,0 +1,64 @@
+"""The one file that knows `jax.experimental.hijax`, and hides how JAX versions differ.
+
+`HiPrim` (JAX 0.12) is called `VJPHiPrimitive` in 0.10, where its `dce` hook takes other arguments.
+"""
+
+from typing import Any
+
+import jax
+from jax.experimental import hijax
+
+# Any: what a type must offer differs between JAX versions, and is tested by using it.
+HiType: Any = hijax.HiType
+ShapedArray = hijax.ShapedArray
+Zero = hijax.Zero
+aval_property = hijax.aval_property
+aval_method = hijax.aval_method
+register_hitype = hijax.register_hitype
+instantiate_zeros = hijax.instantiate_zeros
+
+_Base: Any = getattr(hijax, "HiPrim", None) or hijax.VJPHiPrimitive
+
+
+class Primitive(_Base):
+    """A primitive over crossbar types; subclasses give `expand` and the rules they support."""
+
+    def __init__(
+        self, in_avals: tuple, out_aval: Any, effects: frozenset = frozenset(), **params: Any
+    ):
+        """Sets what JAX asks of a primitive: types in, types out, effects, static parameters."""
+        self.in_avals, self.out_aval, self.params = in_avals, out_aval, params
+        self.effects = effects
+        super().__init__()
+
+    def batch(self, axis_data, args, dims):
+        """Batches by the subclass's `batch_mapped`; JAX also calls this with nothing mapped."""
+        if all(dim is None for dim in dims):
+            return self(*args), jax.tree.map(lambda _: None, self.out_aval)
+        return self.batch_mapped(axis_data, args, dims)
+
+    def dce(self, used_outs, *live_ins):
+        """Keeps what is used, and everything that has a side effect."""
+        if any(jax.tree.leaves(used_outs)) or self.effects:
+            return True, True, self
+        return False, False, None
+
+
+def typeof(x: Any) -> Any:
+    """The type of a value or tracer; None stands for an argument that is absent."""
+    return None if x is None else jax.typeof(x)
+
+
+def is_zero(tangent: Any) -> bool:
+    """Whether a tangent is symbolically zero."""
+    return isinstance(tangent, Zero)
+
+
+def zero_cotangent(aval: Any) -> Any:
+    """The symbolic zero that a backward rule returns for an argument of type `aval`."""
+    return None if aval is None else Zero(aval.to_ct_aval())
+
+
+def is_concrete(x: Any) -> bool:
+    """Whether `x` has values that can be looked at now (it is not being traced)."""
+    return not isinstance(x, jax.core.Tracer)

@@ -1,0 +1,60 @@
+"""What every chip offers to the array type, simulated or real."""
+
+import abc
+from typing import Any, Literal
+
+from jax import Array
+
+Kind = Literal["forward", "backward"]
+"""Whether a read serves the forward pass or carries cotangents back."""
+
+
+class AbstractChip(abc.ABC):
+    """What a crossbar array is made of: how it is programmed, read and updated.
+
+    A chip is static: a frozen, hashable dataclass of numbers and names that becomes part of the
+    array's type. What a programmed array holds is its *state*, a pytree of arrays that the chip's
+    methods make and consume; shapes below are those of one array, batches come by `jax.vmap`.
+    Methods are pure functions of their arguments, or, where `has_side_effects` is true, calls into
+    something outside of JAX.
+    """
+
+    @property
+    @abc.abstractmethod
+    def noisy_read(self) -> bool:
+        """Whether a read draws random numbers, and so needs a key."""
+
+    @property
+    @abc.abstractmethod
+    def noisy_program(self) -> bool:
+        """Whether programming draws random numbers, and so needs a key."""
+
+    @property
+    @abc.abstractmethod
+    def has_side_effects(self) -> bool:
+        """Whether programs and reads are calls that must never be merged, moved or dropped."""
+
+    @abc.abstractmethod
+    def program(self, weights: Array, key: Array | None) -> Any:
+        """Writes `weights` (out, in), float32, into a fresh array and returns its state."""
+
+    @abc.abstractmethod
+    def read(
+        self, state: Any, inputs: Array, key: Array | None, *, transpose: bool, kind: Kind
+    ) -> Array:
+        """Multiplies rows of `inputs` (n, in) to (n, out), or (n, out) to (n, in) transposed.
+
+        The rows' noise is independent, and a function of `key` and the row's number.
+        """
+
+    @abc.abstractmethod
+    def update(self, state: Any, delta: Array, key: Array | None) -> Any:
+        """Changes the weights by `delta` (out, in), in the way the devices can, to a new state."""
+
+    @abc.abstractmethod
+    def readout(self, state: Any) -> Array:
+        """The programmed weights (out, in) at the array's present age, without read noise."""
+
+    @abc.abstractmethod
+    def report(self, state: Any) -> dict[str, Array]:
+        """The array's counters, int32 scalars by name: see `xbarax.report`."""

@@ -1,0 +1,3 @@
+"""The command line: ``xbarax train``, ``xbarax --help``."""
+
+from xbarax.cli._main import main as main

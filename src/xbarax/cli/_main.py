@@ -1,0 +1,83 @@
+"""The command ``xbarax``: finds the subcommand, and turns the user's errors into one line."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from xbarax.cli.errors import INTERRUPTED, USER_ERROR, UserError, did_you_mean
+
+# A subcommand is a module of this package with `run(arguments) -> exit code`, imported when used.
+_COMMANDS = {
+    "train": "train a spiking network, with or without crossbars, on spike-timing patterns",
+}
+
+_HELP = """\
+usage: xbarax COMMAND [OPTIONS]
+
+Memristive crossbar arrays as JAX values, and spiking networks that train on them.
+
+commands:
+{commands}
+
+options:
+  -h, --help  show this text
+  --version   show the version
+
+To begin with, train a small network whose last layer is a crossbar array (some seconds):
+
+  xbarax train --crossbar last
+
+xbarax COMMAND --help lists a command's options.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+      arguments: the words after ``xbarax``; None: those of the process.
+
+    Returns:
+      The exit code: 0, 2 for an error of the user's, or 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UserError as error:
+        print(f"xbarax: error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("\nxbarax: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_help(), end="")
+        return 0
+    if words[0] == "--version":
+        print(f"xbarax {_version()}")
+        return 0
+    command, *options = words
+    if command not in _COMMANDS:
+        kind = "option" if command.startswith("-") else "command"
+        known = ["--help", "--version"] if kind == "option" else _COMMANDS
+        hint = did_you_mean(command, known) or f"; expected one of {', '.join(known)}"
+        raise UserError(f"unknown {kind} {command}{hint}")
+    code: int = importlib.import_module(f"xbarax.cli.{command}").run(options)
+    return code
+
+
+def _help() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = (f"  {name:<{width}}  {purpose}" for name, purpose in _COMMANDS.items())
+    return _HELP.format(commands="\n".join(lines))
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("xbarax")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,5 @@
+"""Real crossbars behind shared libraries."""
+
+from xbarax.hardware._functions import FunctionLibraryChip as FunctionLibraryChip
+from xbarax.hardware._functions import load as load
+from xbarax.hardware._functions import reference_library as reference_library

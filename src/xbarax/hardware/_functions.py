@@ -1,0 +1,147 @@
+"""Chips behind a shared library that exports the notebook's three functions."""
+
+import ctypes
+import dataclasses
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from jax import Array
+from jax import numpy as jnp
+
+from xbarax import _kernels
+from xbarax.chip import AbstractChip, Kind
+from xbarax.hardware import _elf
+
+SYMBOLS = ("user_implementation_mul", "user_implementation_add", "user_implementation_write")
+
+
+@dataclasses.dataclass(frozen=True)
+class FunctionLibraryChip(AbstractChip):
+    """A chip whose reads, updates and writes are functions of a shared library.
+
+    Made by `xbarax.hardware.load`. The array's value is what the library works on, `g[out][in]`:
+    writing runs once when the array is made, on a fresh copy of the weights that becomes the
+    value; an update runs for each programming; a read runs once for each input vector, and a
+    transposed read is a read of a transposed copy. All of them are side effects: they run as
+    often as the program says, never merged, hoisted or dropped, one at a time for each library.
+
+    Args:
+      library: the absolute path of the shared library.
+    """
+
+    library: str
+
+    @property
+    def noisy_read(self) -> bool:
+        """The library draws its own noise, if any; no key is needed."""
+        return False
+
+    @property
+    def noisy_program(self) -> bool:
+        """The library draws its own noise, if any; no key is needed."""
+        return False
+
+    @property
+    def has_side_effects(self) -> bool:
+        """Every call counts."""
+        return True
+
+    def program(self, weights: Array, key: Array | None) -> dict[str, Any]:
+        """Writes the weights: `user_implementation_write` on a fresh copy."""
+        written = _kernels.functions_write(weights, library=self.library)
+        return {"conductance": written, "not_finite": _count_not_finite(written)}
+
+    def read(
+        self,
+        state: dict[str, Any],
+        inputs: Array,
+        key: Array | None,
+        *,
+        transpose: bool,
+        kind: Kind,
+    ) -> Array:
+        """Reads row by row: `user_implementation_mul` for each."""
+        conductance = state["conductance"]
+        oriented = conductance.T if transpose else conductance
+        return _kernels.functions_mul(oriented, inputs, library=self.library)
+
+    def update(self, state: dict[str, Any], delta: Array, key: Array | None) -> dict[str, Any]:
+        """Updates the weights: `user_implementation_add`."""
+        total = _kernels.functions_add(state["conductance"], delta, library=self.library)
+        bad = state["not_finite"] + _count_not_finite(total)
+        return {"conductance": total, "not_finite": bad}
+
+    def readout(self, state: dict[str, Any]) -> Array:
+        """The value itself: no call."""
+        return state["conductance"]
+
+    def report(self, state: dict[str, Any]) -> dict[str, Array]:
+        """`not_finite` counts what the library wrote or updated to; the rest is not known."""
+        zero = jnp.zeros((), jnp.int32)
+        names = ("saturated", "not_converged", "pulses")
+        return {**dict.fromkeys(names, zero), "not_finite": state["not_finite"]}
+
+
+def load(path: str | PathLike) -> FunctionLibraryChip:
+    """Opens a shared library that stands for a chip.
+
+    The library exports C functions with row-major float matrices::
+
+        void user_implementation_mul(const float* g, const float* x, float* y,
+                                     unsigned out, unsigned in);
+        void user_implementation_add(const float* g, const float* d, float* g_out,
+                                     unsigned size);
+        void user_implementation_write(float* g, unsigned out, unsigned in);
+
+    Args:
+      path: the library's file.
+
+    Returns:
+      A chip for `xbarax.MemristiveCrossbarArray(weights, chip=…)`, on CPU.
+
+    Raises:
+      FileNotFoundError: no such file.
+      OSError: the file is not a shared library for this machine.
+      AttributeError: a function is missing; the message names it.
+      NativeLibraryError: xbarax's own native library, which makes the calls, cannot be used.
+    """
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file; expected a chip's shared library")
+    _elf.check(file)
+    _open(_kernels.library(), str(file))
+    return FunctionLibraryChip(str(file))
+
+
+def reference_library() -> Path:
+    """The path of the reference library that xbarax ships: a chip that computes exactly.
+
+    Raises:
+      FileNotFoundError: this installation has none.
+    """
+    suffix = Path(_kernels.library()._name).suffix
+    file = Path(__file__).parent / f"libxbarax_reference{suffix}"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: this installation lacks its reference library")
+    return file
+
+
+def _open(native: ctypes.CDLL, path: str) -> None:
+    message = ctypes.create_string_buffer(4096)
+    failed = native.xbarax_open_functions(
+        path.encode(), message, ctypes.c_size_t(ctypes.sizeof(message))
+    )
+    if not failed:
+        return
+    text = message.value.decode(errors="replace")
+    if missing := [symbol for symbol in SYMBOLS if "does not export" in text and symbol in text]:
+        raise AttributeError(
+            f"{path} does not export {', '.join(missing)}; a chip's library exports "
+            f"{', '.join(SYMBOLS)}"
+        )
+    raise OSError(f"{path} cannot be opened: {text}")
+
+
+def _count_not_finite(values: Array) -> Array:
+    return jnp.sum(~jnp.isfinite(values), dtype=jnp.int32)

@@ -1,0 +1,72 @@
+"""The product of a layer's weights with its inputs, in an array or in a crossbar."""
+
+from typing import Any
+
+import jax
+from jax import Array
+from jax import numpy as jnp
+from jaxtyping import Float
+
+from xbarax import array
+
+
+def project(
+    weight: Any, x: Float[Array, "*rows inputs"], key: Array | None = None
+) -> Float[Array, "*rows outputs"]:
+    r"""Multiplies rows with a weight matrix: :math:`y_{...o} = \sum_i W_{oi} x_{...i}`.
+
+    Args:
+      weight: (outputs, inputs), float32: a plain array, or a crossbar array, which is read.
+      x: rows of inputs, float32.
+      key: for crossbars whose reads are noisy: the noise is a function of it and of the row.
+
+    Returns:
+      One row of outputs for each row of inputs. A plain array is multiplied in full float32 on
+      every machine, as the ideal crossbar is: a membrane that is rounded more coarsely crosses
+      its threshold elsewhere.
+
+    Derivatives: exact for a plain array; those of `xbarax.read` for a crossbar.
+    """
+    if isinstance(weight, array.MemristiveCrossbarArray):
+        return array.read(weight, x, key=key)
+    return _product(jnp.asarray(weight), x)
+
+
+def project_sequence(
+    weight: Any, xs: Float[Array, "time batch inputs"], step: Any
+) -> Float[Array, "time batch outputs"]:
+    """Projects every time step of a sequence at once.
+
+    Equal to `project(weight, xs[t], xbarax.array.step_key(weight, step + t))` for each `t`,
+    with one product for all of them.
+
+    Args:
+      weight: (outputs, inputs), as in `project`.
+      xs: inputs, known for all times, float32.
+      step: int32 scalar: the number of the sequence's first time step in its stream.
+
+    Returns:
+      The products, time first.
+
+    Derivatives: as `project`.
+    """
+    if not isinstance(weight, array.MemristiveCrossbarArray):
+        return _product_of_sequence(jnp.asarray(weight), xs)
+    steps = step + jnp.arange(xs.shape[0], dtype=jnp.int32)
+    keys = jax.vmap(lambda t: array.step_key(weight, t))(steps)
+    if keys is None:
+        return array.read(weight, xs)
+    return jax.vmap(lambda x, key: array.read(weight, x, key=key))(xs, keys)
+
+
+def _product(weight: Array, x: Array) -> Array:
+    return jnp.matmul(x, weight.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def _product_of_sequence(weight: Array, xs: Array) -> Array:
+    # XLA multiplies one single row by a routine of its own, which sums in another order than that
+    # for several rows. With a second row, a stream that is cut into single steps of a single
+    # sample has the same bits as one that is not.
+    if xs.shape[0] * xs.shape[1] == 1:
+        return _product(weight, jnp.concatenate([xs, xs]))[:1]
+    return _product(weight, xs)

@@ -1,0 +1,39 @@
+"""Files that are either as they were or completely new, whenever the process ends."""
+
+import os
+from pathlib import Path
+
+_SUFFIX = ".partial"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces the file by one with `content`, and returns when the disk has it.
+
+    A process killed on the way leaves the old file as it was, and perhaps a hidden file beside it
+    (`is_partial`), which the next write replaces.
+    """
+    partial = path.with_name(f".{path.name}{_SUFFIX}")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether the file is one that `write_atomically` was killed in the middle of."""
+    return path.name.startswith(".") and path.name.endswith(_SUFFIX)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the renaming itself last; the file's own sync does not cover it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

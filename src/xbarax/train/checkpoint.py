@@ -1,0 +1,157 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped."""
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+
+from xbarax.array import MemristiveCrossbarArray, get_state, set_state
+from xbarax.train._atomic import write_atomically
+from xbarax.train.config import TrainConfig, config_differences, config_from_dict, config_to_dict
+from xbarax.train.metrics import EpochMetrics, metrics_from_dict, metrics_to_dict
+
+_FORMAT = 1
+_HEADER = "header"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be continued from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A run after some epochs.
+
+    Args:
+      params: the parameters.
+      opt_state: the optimiser's state.
+      rng_state: the state of the NumPy generator's bit generator.
+      metrics: the metrics of the epochs so far; there are as many epochs as metrics.
+    """
+
+    params: Any
+    opt_state: Any
+    rng_state: Mapping[str, Any]
+    metrics: tuple[EpochMetrics, ...]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint, config: TrainConfig) -> None:
+    """Writes a checkpoint, so that the file is always either the old or the new one.
+
+    The file is NumPy's `.npz` without pickled objects: `header`, a text of JSON (format,
+    configuration, metrics, state of the random numbers), and an array for each leaf of the
+    parameters and the optimiser's state, named by its place; a crossbar is all the arrays that
+    `xbarax.array.get_state` gives.
+    """
+    header = {
+        "format": _FORMAT,
+        "config": config_to_dict(config),
+        "rng_state": dict(checkpoint.rng_state),
+        "metrics": [metrics_to_dict(metrics) for metrics in checkpoint.metrics],
+    }
+    arrays = {_HEADER: np.array(json.dumps(header))}
+    for name, leaf in _named_leaves(checkpoint):
+        arrays.update(_leaf_arrays(name, leaf))
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, like: Checkpoint, config: TrainConfig) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Args:
+      path: the file.
+      like: a checkpoint of the same run, as at its beginning: parameters and optimiser state of
+        the same structure, shapes and types.
+      config: the run's configuration.
+
+    Raises:
+      CheckpointError: the file is damaged, of another version, of another configuration, or does
+        not hold what `like` has.
+      OSError: the file cannot be read.
+    """
+    arrays = _read_arrays(path)
+    try:
+        header = json.loads(str(arrays.pop(_HEADER)))
+        if header["format"] != _FORMAT:
+            raise CheckpointError(
+                f"{path}: expected a checkpoint of format {_FORMAT}, given {header['format']}"
+            )
+        stored = config_from_dict(header["config"])
+        metrics = tuple(metrics_from_dict(entries) for entries in header["metrics"])
+        rng_state = header["rng_state"]
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a checkpoint: {error!r}") from error
+    if differences := config_differences(config, stored):
+        raise CheckpointError(
+            f"{path}: expected a checkpoint of this configuration, but {'; '.join(differences)}"
+        )
+    leaves = [_restore_leaf(path, name, leaf, arrays) for name, leaf in _named_leaves(like)]
+    if arrays:
+        raise CheckpointError(f"{path}: holds unknown arrays: {', '.join(sorted(arrays))}")
+    structure = jax.tree.structure((like.params, like.opt_state))
+    params, opt_state = jax.tree.unflatten(structure, leaves)
+    return Checkpoint(params, opt_state, rng_state, metrics)
+
+
+def named_leaves(tree: Any) -> list[tuple[str, Any]]:
+    """The leaves of a tree, each with the way to it: `0/input` for `tree[0]["input"]`."""
+    return [
+        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    ]
+
+
+def _named_leaves(checkpoint: Checkpoint) -> Sequence[tuple[str, Any]]:
+    """In the order of the leaves of `(params, opt_state)`."""
+    return [
+        (f"{part}/{name}", leaf)
+        for part, tree in (("params", checkpoint.params), ("opt_state", checkpoint.opt_state))
+        for name, leaf in named_leaves(tree)
+    ]
+
+
+def _leaf_arrays(name: str, leaf: Any) -> dict[str, np.ndarray]:
+    if isinstance(leaf, MemristiveCrossbarArray):
+        return {f"{name}/{part}": array for part, array in get_state(leaf).items()}
+    return {name: np.asarray(leaf)}
+
+
+def _restore_leaf(path: Path, name: str, like: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Takes the leaf's arrays out of `arrays`."""
+    taken = {}
+    for part, expected in _leaf_arrays(name, like).items():
+        if part not in arrays:
+            raise CheckpointError(f"{path}: lacks the array {part}")
+        taken[part] = given = arrays.pop(part)
+        if (given.shape, given.dtype) != (expected.shape, expected.dtype):
+            raise CheckpointError(
+                f"{path}: {part}: expected {expected.dtype}{list(expected.shape)}, "
+                f"given {given.dtype}{list(given.shape)}"
+            )
+    if isinstance(like, MemristiveCrossbarArray):
+        return set_state(like, {part[len(name) + 1 :]: array for part, array in taken.items()})
+    return jnp.asarray(taken[name])
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    # From memory: NumPy would keep the file open after an error.
+    content = io.BytesIO(path.read_bytes())
+    try:
+        with np.load(content, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
+        raise CheckpointError(
+            f"{path}: the checkpoint is damaged ({error}); without it, the run starts anew: "
+            f"delete it to do so"
+        ) from error

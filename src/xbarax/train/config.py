@@ -1,0 +1,162 @@
+"""What a training run does, as numbers and words that fit in a file."""
+
+import dataclasses
+import math
+from typing import Any, Literal, get_args
+
+Crossbar = Literal["none", "last", "all"]
+
+IDEAL_CHIP = "ideal"
+"""The `TrainConfig.chip` that stands for an ideal array; every other one is a library's path."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A training run: its data, its network, its crossbars and its optimiser.
+
+    The defaults are the notebook's. The same configuration gives the same run, bit for bit, on the
+    same machine and JAX version.
+
+    Args:
+      network: sizes of the layers: inputs, hidden layers, and as many neurons as classes.
+      crossbar: which weight matrices are crossbar arrays: none, the last layer's input matrix, or
+        all input and recurrent matrices.
+      chip: what the crossbars are made of: "ideal", or the path of a chip's shared library, which
+        then sees every read and every update.
+      epochs: passes over the training data.
+      seed: seed of the data, the initial weights and the order of the samples.
+      batch_size: samples in a batch.
+      learning_rate: step size of stochastic gradient descent.
+      momentum: share of the last step that the next one keeps.
+      samples_per_class: samples of each class, for training and test together.
+      time_steps: length of a sample in time steps.
+      train_share: share of the samples to train on; the others are the test data.
+
+    Raises:
+      TypeError: an entry is not of its type.
+      ValueError: an entry is out of its range, or the entries leave no batch or no test data.
+    """
+
+    network: tuple[int, ...] = (16, 32, 2)
+    crossbar: Crossbar = "none"
+    chip: str = IDEAL_CHIP
+    epochs: int = 20
+    seed: int = 42
+    batch_size: int = 48
+    learning_rate: float = 2e-2
+    momentum: float = 0.9
+    samples_per_class: int = 1000
+    time_steps: int = 100
+    train_share: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be trained."""
+        _check_network(self.network)
+        if self.crossbar not in get_args(Crossbar):
+            choices = ", ".join(map(repr, get_args(Crossbar)))
+            raise ValueError(f"crossbar: expected one of {choices}, given {self.crossbar!r}")
+        if not isinstance(self.chip, str) or not self.chip:
+            raise TypeError(
+                f"chip: expected {IDEAL_CHIP!r} or the path of a library, given {self.chip!r}"
+            )
+        if self.chip != IDEAL_CHIP and self.crossbar == "none":
+            raise ValueError(
+                f"chip: expected {IDEAL_CHIP!r} where crossbar is 'none' and nothing is made of "
+                f"it, given {self.chip!r}; with crossbar 'last' or 'all' it is used"
+            )
+        for name in ("epochs", "batch_size", "samples_per_class", "time_steps"):
+            _check_integer(name, getattr(self, name), 1, None)
+        # jax.random.key takes 32 bits; a larger seed would not be one number for data and weights.
+        _check_integer("seed", self.seed, 0, 2**32 - 1)
+        _check_real("learning_rate", self.learning_rate, "above 0", lambda x: x > 0)
+        _check_real("momentum", self.momentum, "in [0, 1)", lambda x: 0 <= x < 1)
+        _check_real("train_share", self.train_share, "in (0, 1)", lambda x: 0 < x < 1)
+        if self.training_samples < self.batch_size:
+            raise ValueError(
+                f"batch_size: expected at most the number of training samples, "
+                f"{self.training_samples}, given {self.batch_size}"
+            )
+        if self.test_samples < 1:
+            raise ValueError(
+                f"train_share: expected a share that leaves test data of {self.samples} samples, "
+                f"given {self.train_share}"
+            )
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, the size of the last layer."""
+        return self.network[-1]
+
+    @property
+    def samples(self) -> int:
+        """Number of samples, of all classes together."""
+        return self.classes * self.samples_per_class
+
+    @property
+    def training_samples(self) -> int:
+        """Number of samples to train on."""
+        return round(self.samples * self.train_share)
+
+    @property
+    def test_samples(self) -> int:
+        """Number of samples to test on."""
+        return self.samples - self.training_samples
+
+
+def config_to_dict(config: TrainConfig) -> dict[str, Any]:
+    """The configuration's entries as what JSON holds."""
+    return {**dataclasses.asdict(config), "network": list(config.network)}
+
+
+def config_from_dict(entries: Any) -> TrainConfig:
+    """The configuration that `config_to_dict` was given.
+
+    Raises:
+      TypeError, ValueError: the entries are not exactly those of a configuration, or one is bad.
+    """
+    if not isinstance(entries, dict):
+        raise TypeError(f"expected the entries of a configuration, given {entries!r}")
+    expected = {field.name for field in dataclasses.fields(TrainConfig)}
+    if expected != entries.keys():
+        missing, unknown = sorted(expected - entries.keys()), sorted(entries.keys() - expected)
+        raise ValueError(f"entries missing: {missing or 'none'}, unknown: {unknown or 'none'}")
+    if not isinstance(entries["network"], list):
+        raise TypeError(f"network: expected a list of sizes, given {entries['network']!r}")
+    return TrainConfig(**{**entries, "network": tuple(entries["network"])})
+
+
+def config_differences(given: TrainConfig, stored: TrainConfig) -> list[str]:
+    """What differs between two configurations, a phrase for each entry that shows both values."""
+    pairs = (
+        (field.name, getattr(given, field.name), getattr(stored, field.name))
+        for field in dataclasses.fields(TrainConfig)
+    )
+    return [f"{name}: given {a!r}, stored {b!r}" for name, a, b in pairs if a != b]
+
+
+def _check_network(network: Any) -> None:
+    if not isinstance(network, tuple):
+        raise TypeError(f"network: expected a tuple of layer sizes, given {network!r}")
+    if len(network) < 2:
+        raise ValueError(
+            f"network: expected at least two sizes, inputs and classes, given {network!r}"
+        )
+    for size in network:
+        _check_integer("network", size, 1, None)
+    if network[-1] < 2:
+        raise ValueError(f"network: expected at least 2 classes as the last size, given {network}")
+
+
+def _check_integer(name: str, value: Any, low: int, high: int | None) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, given {value!r}")
+    if value < low or (high is not None and value > high):
+        wanted = f"at least {low}" if high is None else f"{low} to {high}"
+        raise ValueError(f"{name}: expected {wanted}, given {value}")
+
+
+def _check_real(name: str, value: Any, wanted: str, holds: Any) -> None:
+    if not isinstance(value, float | int) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected a number, given {value!r}")
+    if not (math.isfinite(value) and holds(value)):
+        raise ValueError(f"{name}: expected a number {wanted}, given {value}")

@@ -1,0 +1,87 @@
+"""Builds what a configuration describes: data, network, parameters and optimiser."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from xbarax import hardware, snn
+from xbarax.array import to_crossbar
+from xbarax.chip import AbstractChip
+from xbarax.datasets import BatchLoader, randman
+from xbarax.train.config import IDEAL_CHIP, TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A training run that has not begun.
+
+    Args:
+      config: what it was made from.
+      net: the network.
+      params: its initial parameters, a list with a dict for each layer.
+      optimiser: stochastic gradient descent with momentum.
+      rng: the generator that shuffles the training data, as the making of the data left it.
+      training: the training data, shuffled by `rng`; partial batches are left out.
+      test: the test data in order, all of it.
+    """
+
+    config: TrainConfig
+    net: snn.Sequential
+    params: Any
+    optimiser: optax.GradientTransformation
+    rng: np.random.Generator
+    training: BatchLoader
+    test: BatchLoader
+
+
+def make_task(config: TrainConfig) -> Task:
+    """Draws the data and the initial weights, and programs the crossbars.
+
+    The data come from `numpy.random.default_rng(seed)`, which then shuffles them, and the weights
+    from `jax.random.key(seed)`: they are the same whichever of them are crossbars.
+
+    Raises:
+      OSError, ValueError: the chip's library cannot be used.
+    """
+    chip = None if config.chip == IDEAL_CHIP else hardware.load(config.chip)
+    inputs, *sizes = config.network
+    net = snn.Sequential(*(snn.LIF(size, recurrent=True) for size in sizes))
+    params = _program_crossbars(net.init(jax.random.key(config.seed), inputs), config, chip)
+
+    rng = np.random.default_rng(config.seed)
+    data, labels = randman.make_spike_raster_dataset(
+        rng,
+        nb_classes=config.classes,
+        nb_units=inputs,
+        nb_steps=config.time_steps,
+        nb_samples=config.samples_per_class,
+    )
+    split = config.training_samples
+    return Task(
+        config=config,
+        net=net,
+        params=params,
+        optimiser=_sgd(config.learning_rate, config.momentum),
+        rng=rng,
+        training=BatchLoader(data[:split], labels[:split], config.batch_size, rng),
+        test=BatchLoader(data[split:], labels[split:], config.batch_size, drop_last=False),
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _sgd(learning_rate: float, momentum: float) -> optax.GradientTransformation:
+    # Equal optimisers are one object, so that a second run in a process finds its program compiled.
+    return optax.sgd(learning_rate, momentum=momentum)
+
+
+def _program_crossbars(params: Any, config: TrainConfig, chip: AbstractChip | None) -> Any:
+    if config.crossbar == "none":
+        return params
+    if config.crossbar == "last":
+        return to_crossbar(params, lambda p: p[-1]["input"], chip)
+    matrices = ("input", "recurrent")
+    return to_crossbar(params, lambda p: [layer[name] for layer in p for name in matrices], chip)

@@ -1,0 +1,26 @@
+"""What all tests share."""
+
+import os
+
+import jaxtyping
+import pytest
+
+from tests import runtime_types
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Every annotation in the package is checked at run time. It must happen before anything imports the
+# package, so nothing here does so at the top.
+jaxtyping.install_import_hook("xbarax", f"{runtime_types.__name__}.check")
+
+
+@pytest.fixture
+def as_users_call(monkeypatch):
+    """Without those checks, which would answer before the package's own messages do."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(params=["jax", "native"])
+def implementation(request):
+    """Both implementations of the ideal chip."""
+    return request.param
