@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # Compiler warnings as errors; WERROR=OFF for a compiler that knows new ones.
 WERROR ?= ON
-# Passed on to what demo, test and bench run.
+# Passed on to what demo and test run.
 ARGS ?=
 
 VENV := .venv
@@ -30,9 +30,9 @@ demo: $(VENV)/.installed ## Train the default network with a crossbar in its las
 test: $(VENV)/.installed ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/.installed ## Run the benchmarks
-	@set -e; for file in benchmarks/*.py; do \
-	  echo "$(BIN)/python $$file $(ARGS)"; $(BIN)/python "$$file" $(ARGS); done
+bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against the 2023 notebook
+	$(BIN)/python benchmarks/crossbar_against_array.py
+	$(if $(NOTEBOOK),$(BIN)/python benchmarks/notebook.py $(NOTEBOOK))
 
 notebooks: $(VENV)/.installed ## Execute the notebooks in docs/, without writing to them
 	$(BIN)/jupyter-execute docs/*.ipynb

@@ -26,7 +26,7 @@ def assert_close(actual: Any, expected: Any, rtol: float = 1e-5, atol: float = 1
 
 
 def assert_equal(actual: Any, expected: Any) -> None:
-    """Checks that two trees of plain arrays are the same, bit for bit."""
+    """Checks that two trees of plain arrays are exactly the same."""
     for one, other in _leaves_of_both(actual, expected):
         np.testing.assert_array_equal(one, other, strict=True)
 

@@ -9,7 +9,7 @@ import pytest
 
 COMMAND = [sys.executable, "-m", "xbarax.cli"]
 SMALL = shlex.split(
-    "--network 16 20 2 --crossbar last --epochs 150 --learning-rate 0.3 --batch-size 16 "
+    "--network 16 20 2 --crossbar last --epochs 100 --learning-rate 0.3 --batch-size 16 "
     "--samples-per-class 20 --time-steps 60"
 )
 

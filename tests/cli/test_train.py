@@ -153,6 +153,15 @@ def test_a_damaged_checkpoint_is_named(tmp_path, capsys):
     assert f"{tmp_path / 'checkpoint.npz'}: the checkpoint is damaged" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_an_error_of_the_users(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runner, "save_checkpoint", full)
+    assert run("--out", tmp_path, *SMALL) == 2
+    assert "\nxbarax: error: [Errno 28] No space left on device\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

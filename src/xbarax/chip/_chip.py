@@ -68,7 +68,7 @@ class Chip(AbstractChip):
         """Refuses what cannot be a chip."""
         for name, station in _STATIONS.items():
             if not isinstance(given := getattr(self, name), station):
-                raise TypeError(f"Chip({name}=…) expects a {station.__name__}, given {given!r}")
+                raise TypeError(f"Chip({name}=…) expects an {station.__name__}, given {given!r}")
         _check_tile(self.tile)
         _check_word("backward", self.backward, ("analog", "ideal"))
         _check_word("implementation", self.implementation, get_args(Implementation))

@@ -41,4 +41,5 @@ def add_up(partial: Array, n_out: int) -> Array:
     """Adds the partial sums of the tiles along the inputs, to (planes, rows, out)."""
     sums = partial.sum(2)  # (planes, tiles out, rows, rows out)
     joined = jnp.moveaxis(sums, 1, 2)
-    return joined.reshape(*joined.shape[:2], -1)[:, :, :n_out]
+    planes, rows, tiles_out, tile_out = joined.shape
+    return joined.reshape(planes, rows, tiles_out * tile_out)[:, :, :n_out]

@@ -137,7 +137,7 @@ def _train(task: train.Task, folder: train.RunFolder) -> int:
                 bar.update()
 
             last = train.run(task, folder, on_epoch)
-    except train.CheckpointError as error:
+    except (train.CheckpointError, OSError) as error:
         raise UserError(str(error)) from error
     except KeyboardInterrupt:
         again = f"{_COMMAND} --out {shlex.quote(str(folder.path))} --resume"

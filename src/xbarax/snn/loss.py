@@ -1,5 +1,6 @@
 """Losses and scores of the spikes of a last layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,7 +13,9 @@ from jaxtyping import Float
 from xbarax.snn import _check
 
 
-def spike_count_cross_entropy(spikes: ArrayLike, labels: ArrayLike) -> Float[Array, ""]:
+def spike_count_cross_entropy(
+    spikes: ArrayLike, labels: ArrayLike | Sequence[int]
+) -> Float[Array, ""]:
     r"""Cross-entropy of the softmax of the spike counts, over the classes' number, summed.
 
     .. math:: L = -\sum_b \frac{1}{C} \log \mathrm{softmax}(n_b)_{y_b}, \quad
@@ -37,14 +40,17 @@ def spike_count_cross_entropy(spikes: ArrayLike, labels: ArrayLike) -> Float[Arr
     Derivatives: exact with respect to `spikes`.
     """
     labels = _check_arguments("spike_count_cross_entropy", spikes, labels)
-    classes = spikes.shape[2]  # type: ignore[union-attr]
-    logarithms = jax.nn.log_softmax(jnp.sum(jnp.asarray(spikes), axis=0))
+    spikes = jnp.asarray(spikes)
+    classes = spikes.shape[2]
+    valid = _valid(labels, classes)
+    # Times NaN, for the gradient; the loss needs more, for XLA takes 0 · NaN of a one-hot for 0.
+    counts = jnp.sum(spikes, axis=0) * jnp.where(valid, 1.0, jnp.nan)[:, None]
     chosen = jnp.asarray(labels[:, None] == jnp.arange(classes), jnp.float32)
-    losses = -jnp.sum(chosen * logarithms, axis=1) / classes
-    return jnp.sum(losses * _valid(labels, classes))
+    losses = -jnp.sum(chosen * jax.nn.log_softmax(counts), axis=1) / classes
+    return jnp.sum(jnp.where(valid, losses, jnp.nan))
 
 
-def spike_count_accuracy(spikes: ArrayLike, labels: ArrayLike) -> Float[Array, ""]:
+def spike_count_accuracy(spikes: ArrayLike, labels: ArrayLike | Sequence[int]) -> Float[Array, ""]:
     """The share of samples whose label is the class that spiked most.
 
     Args:
@@ -63,20 +69,21 @@ def spike_count_accuracy(spikes: ArrayLike, labels: ArrayLike) -> Float[Array, "
     Derivatives: zero.
     """
     labels = _check_arguments("spike_count_accuracy", spikes, labels)
-    _, batch, classes = spikes.shape  # type: ignore[union-attr]
+    spikes = jnp.asarray(spikes)
+    _, batch, classes = spikes.shape
     if batch == 0:
         raise ValueError(
             "spike_count_accuracy: spikes: expected at least one sample, given shape "
-            f"{spikes.shape}, (time, batch, classes)"  # type: ignore[union-attr]
+            f"{spikes.shape}, (time, batch, classes)"
         )
-    winner = jnp.argmax(jnp.sum(jnp.asarray(spikes), axis=0), axis=1)
-    right = jnp.asarray(winner == labels, jnp.float32)
-    return jnp.mean(right * _valid(labels, classes))
+    right = jnp.argmax(jnp.sum(spikes, axis=0), axis=1) == labels
+    share = jnp.asarray(right, jnp.float32)
+    return jnp.mean(jnp.where(_valid(labels, classes), share, jnp.nan))
 
 
 def _valid(labels: Array | np.ndarray, classes: int) -> Array:
-    """1 for labels in range, NaN for others."""
-    return jnp.where((labels >= 0) & (labels < classes), jnp.float32(1), jnp.float32(jnp.nan))
+    """Which labels are in range; those that are known have been checked to be."""
+    return jnp.asarray((labels >= 0) & (labels < classes))
 
 
 def _check_arguments(use: str, spikes: Any, labels: Any) -> Array | np.ndarray:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import numpy as np
 from jax import Array
 from jax import numpy as jnp
 from jaxtyping import Float
@@ -11,7 +12,7 @@ from xbarax import array
 
 
 def project(
-    weight: Any, x: Float[Array, "*rows inputs"], key: Array | None = None
+    weight: Any, x: Float[Array | np.ndarray, "*rows inputs"], key: Array | None = None
 ) -> Float[Array, "*rows outputs"]:
     r"""Multiplies rows with a weight matrix: :math:`y_{...o} = \sum_i W_{oi} x_{...i}`.
 
@@ -33,7 +34,7 @@ def project(
 
 
 def project_sequence(
-    weight: Any, xs: Float[Array, "time batch inputs"], step: Any
+    weight: Any, xs: Float[Array | np.ndarray, "time batch inputs"], step: Any
 ) -> Float[Array, "time batch outputs"]:
     """Projects every time step of a sequence at once.
 
@@ -59,11 +60,11 @@ def project_sequence(
     return jax.vmap(lambda x, key: array.read(weight, x, key=key))(xs, keys)
 
 
-def _product(weight: Array, x: Array) -> Array:
+def _product(weight: Array, x: Array | np.ndarray) -> Array:
     return jnp.matmul(x, weight.T, precision=jax.lax.Precision.HIGHEST)
 
 
-def _product_of_sequence(weight: Array, xs: Array) -> Array:
+def _product_of_sequence(weight: Array, xs: Array | np.ndarray) -> Array:
     # XLA multiplies one single row by a routine of its own, which sums in another order than that
     # for several rows. With a second row, a stream that is cut into single steps of a single
     # sample has the same bits as one that is not.

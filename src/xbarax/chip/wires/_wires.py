@@ -10,4 +10,4 @@ class AbstractWires(abc.ABC):
 
     @abc.abstractmethod
     def effective(self, conductance: Array) -> Array:
-        """Conductances of one tile (out, in) to effective ones (out, in)."""
+        """Conductances of tiles (…, out, in) to effective ones of the same shape, tile by tile."""
