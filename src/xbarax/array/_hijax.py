@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 from jax.experimental import hijax
+from jax.extend.core import jaxpr_as_fun, primitives
 
 # Any: what a type must offer differs between JAX versions, and is tested by using it.
 HiType: Any = hijax.HiType
@@ -16,6 +17,11 @@ aval_property = hijax.aval_property
 aval_method = hijax.aval_method
 register_hitype = hijax.register_hitype
 instantiate_zeros = hijax.instantiate_zeros
+
+# JAX 0.10 cannot lower the call that a scan under `jax.checkpoint` becomes, if it has arrays in it.
+if "to_lojax" not in vars(primitives.closed_call_p):
+    _inlined = lambda *args, call_jaxpr: jaxpr_as_fun(call_jaxpr)(*args)
+    primitives.closed_call_p.to_lojax = _inlined
 
 _Base: Any = getattr(hijax, "HiPrim", None) or hijax.VJPHiPrimitive
 

@@ -1,14 +1,21 @@
 """Where the randomness of reads comes from: see "Pure functions" in the documentation."""
 
+from typing import Any
+
 import jax
 import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
-_BACKWARD = 0x6261636B  # any fixed number that no time step reaches: "back" in ASCII
+# Any fixed numbers that no time step reaches. jax.random.split(key)[i] is fold_in(key, i), so that
+# without a tag of its own an update would draw what the reads of the first time steps drew.
+_BACKWARD = 0x6261636B  # "back" in ASCII
+_PROGRAM = 0x70726F67  # "prog"
 
-# Odd multipliers of two universal hashes of the input's bits (one column each).
-_MULTIPLIERS = (0x9E3779B1, 0x85EBCA77)  # primes near 2^32 / golden ratio, as in xxHash
+_NEGATIVE_ZERO = np.uint32(0x80000000)
+
+# Any two odd numbers: what makes the two hashes of an input's bits different.
+_SEEDS = (0x9E3779B1, 0x7FEB352D)
 
 
 def backward_key(key: Array | None) -> Array | None:
@@ -25,7 +32,7 @@ def next_key(key: Array | None) -> tuple[Array | None, Array | None]:
     """Splits the array's key into one to program with and a fresh one to keep."""
     if key is None:
         return None, None
-    use, keep = jax.random.split(key)
+    use, keep = jax.random.split(jax.random.fold_in(key, _PROGRAM))
     return use, keep
 
 
@@ -34,14 +41,21 @@ def input_keys(key: Array, inputs: Array) -> Array:
 
     Equal rows share their key, different ones have independent keys; -0 counts as 0.
     """
-    bits = jax.lax.bitcast_convert_type(inputs + 0.0, jnp.uint32)
-    place = np.arange(1, 2 * inputs.shape[1], 2, dtype=np.uint32)
+    bits = jax.lax.bitcast_convert_type(inputs, jnp.uint32)
+    bits = jnp.where(bits == _NEGATIVE_ZERO, 0, bits)  # XLA takes inputs + 0.0 for inputs
+    place = np.arange(1, inputs.shape[1] + 1, dtype=np.uint32)
     keys = jnp.broadcast_to(key, inputs.shape[:1])
-    for multiplier in _MULTIPLIERS:
-        mixed = (bits ^ (bits >> 15)) * (place * np.uint32(multiplier) | np.uint32(1))
-        mixed = (mixed ^ (mixed >> 13)) * np.uint32(multiplier)
-        keys = jax.vmap(jax.random.fold_in)(keys, jnp.sum(mixed, axis=1, dtype=jnp.uint32))
+    for seed in _SEEDS:
+        hashed = _mix(bits ^ _mix(place * np.uint32(seed)))
+        keys = jax.vmap(jax.random.fold_in)(keys, jnp.sum(hashed, axis=1, dtype=jnp.uint32))
     return keys
+
+
+def _mix(bits: Any) -> Any:
+    """A bijection of 32-bit numbers that spreads every bit: the finaliser of MurmurHash3."""
+    bits = (bits ^ (bits >> 16)) * np.uint32(0x85EBCA6B)
+    bits = (bits ^ (bits >> 13)) * np.uint32(0xC2B2AE35)
+    return bits ^ (bits >> 16)
 
 
 def as_typed(key: Array | None) -> Array | None:

@@ -314,7 +314,8 @@ class KeyOf(_Inspect):
         super().__init__((array,), _hijax.ShapedArray(array.batch_shape, array.key_dtype))
 
     def expand(self, array):
-        return array._key
+        # A copy: JAX 0.10 cannot lower a result that is a constant, and donation spares it.
+        return jnp.copy(array._key)
 
     def again(self, array):
         return key_of(array)
