@@ -1,0 +1,148 @@
+"""`xb.Chip`: its fields, its refusals, and which arrays it makes ideal."""
+
+import dataclasses
+import re
+
+import pytest
+from jax import numpy as jnp
+
+import xbarax as xb
+from tests.chip.noisy import Noisy
+from tests.helpers import assert_equal
+
+
+def test_is_ideal_unless_told_otherwise():
+    assert xb.Chip().is_ideal
+    assert xb.Chip(tile=(4, 4), backward="ideal", implementation="native").is_ideal
+    assert not xb.Chip(device=Noisy()).is_ideal
+
+
+def test_is_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        xb.Chip().tile = (4, 4)
+
+
+def test_draws_random_numbers_where_its_device_does():
+    quiet, noisy = xb.Chip(device=Noisy()), xb.Chip(device=Noisy(write=0.1, read=0.1))
+    assert (quiet.noisy_program, quiet.noisy_read) == (False, False)
+    assert (noisy.noisy_program, noisy.noisy_read) == (True, True)
+    assert not quiet.has_side_effects
+
+
+STATIONS = {
+    "device": "AbstractDevice",
+    "mapping": "AbstractMapping",
+    "wires": "AbstractWires",
+    "dac": "AbstractConverter",
+    "adc": "AbstractConverter",
+}
+
+
+@pytest.mark.parametrize("station", STATIONS)
+@pytest.mark.parametrize("given", [None, "ideal", 8, xb.device.Ideal], ids=repr)
+def test_refuses_what_is_no_station(station, given, as_users_call):
+    message = f"Chip({station}=…) expects an {STATIONS[station]}, given {given!r}"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        xb.Chip(**{station: given})
+
+
+@pytest.mark.parametrize(
+    "tile", [(0, 4), (4, -1), (4,), (4, 4, 4), 4, [4, 4], (4.0, 4), (True, 4)], ids=repr
+)
+def test_refuses_what_is_no_tile(tile, as_users_call):
+    message = f"tile={tile!r}: expected two positive integers, (inputs, outputs), or None"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        xb.Chip(tile=tile)
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [("backward", "'analog', 'ideal'"), ("implementation", "'auto', 'jax', 'native'")],
+)
+def test_refuses_unknown_words(field, expected, as_users_call):
+    message = f"{field}='fast': expected one of {expected}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        xb.Chip(**{field: "fast"})
+
+
+def test_refuses_native_kernels_where_there_are_none():
+    message = "implementation='native': only the ideal chip has native kernels; use 'auto' or 'jax'"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        xb.Chip(device=Noisy(), implementation="native")
+
+
+# ---- The order of the stations -----------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Doubling(xb.mapping.AbstractMapping):
+    """Two planes with the weights in each; their sums are averaged."""
+
+    def targets(self, weights, device):
+        return jnp.stack([weights, weights])
+
+    def deltas(self, delta, device):
+        return jnp.stack([delta, delta])
+
+    def combine(self, planes, device):
+        return planes.mean(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaking(xb.wires.AbstractWires):
+    """Wires that pass half of each conductance."""
+
+    def effective(self, conductance):
+        return conductance / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounding(xb.converter.AbstractConverter):
+    """A converter of integers."""
+
+    def convert(self, values):
+        return jnp.round(values)
+
+
+W = jnp.array([[1.0, 2.0, 4.0], [-1.0, 3.0, 0.0]])
+X = jnp.array([0.6, 1.4, -2.2])  # rounded: 1, 1, -2
+
+
+@pytest.mark.parametrize(
+    ("stations", "expected"),
+    [
+        ({"mapping": Doubling()}, [-5.4, 3.6]),
+        ({"wires": Leaking()}, [-2.7, 1.8]),
+        ({"dac": Rounding()}, [-5.0, 2.0]),
+        ({"adc": Rounding()}, [-5.0, 4.0]),  # -5.4 and 3.6
+        ({"adc": Rounding(), "tile": (2, 2)}, [-6.0, 4.0]),  # 3.4 - 8.8 and 3.6 + 0
+        ({"wires": Leaking(), "adc": Rounding()}, [-3.0, 2.0]),  # -2.7 and 1.8
+        ({"mapping": Doubling(), "wires": Leaking(), "dac": Rounding()}, [-2.5, 1.0]),
+    ],
+)
+def test_data_passes_the_stations_in_order(stations, expected):
+    w = xb.MemristiveCrossbarArray(W, xb.Chip(**stations))
+    assert jnp.allclose(w @ X, jnp.array(expected), atol=1e-5)
+    assert_equal(xb.readout(w), W)
+
+
+Y = jnp.array([1.2, 2.4])  # rounded: 1, 2
+
+
+@pytest.mark.parametrize(
+    ("stations", "expected"),
+    [
+        ({"wires": Leaking()}, [-0.6, 4.8, 2.4]),
+        ({"dac": Rounding()}, [-1.0, 8.0, 4.0]),
+        ({"adc": Rounding(), "tile": (3, 1)}, [-1.0, 9.0, 5.0]),  # 1.2, 2.4, 4.8 and -2.4, 7.2, 0
+    ],
+)
+def test_transposed_reads_pass_them_too(stations, expected):
+    w = xb.MemristiveCrossbarArray(W, xb.Chip(**stations))
+    assert jnp.allclose(w.T @ Y, jnp.array(expected), atol=1e-5)
+
+
+def test_updates_pass_the_mapping():
+    w = xb.MemristiveCrossbarArray(W, xb.Chip(mapping=Doubling())) + W
+    assert_equal(xb.readout(w), 2 * W)
+    assert jnp.allclose(w @ X, 2 * W @ X, atol=1e-5)
