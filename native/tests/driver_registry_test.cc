@@ -1,6 +1,9 @@
 #include "ffi/driver_registry.h"
 
+#include <cstdio>
+#include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/check.h"
@@ -24,6 +27,36 @@ void NamesTheMissingFile() {
   std::string error;
   CHECK(OpenFunctionLibrary("/nowhere/libnothing.so", &error) == nullptr);
   CHECK(Contains(error, "/nowhere/libnothing.so"));
+}
+
+void NamesTheFileThatIsNoLibrary() {
+  std::string error;
+  CHECK(OpenFunctionLibrary(__FILE__, &error) == nullptr);
+  CHECK(Contains(error, __FILE__));
+}
+
+// A library that could not be opened may be mended: nothing remembers the failure.
+void TriesAgain() {
+  const std::string path = "driver_registry_test_link.so";
+  std::string error;
+  std::remove(path.c_str());
+  CHECK(OpenFunctionLibrary("./" + path, &error) == nullptr);
+  std::ofstream(path, std::ios::binary)
+      << std::ifstream(XBARAX_REFERENCE_LIBRARY, std::ios::binary).rdbuf();
+  CHECK(OpenFunctionLibrary("./" + path, &error) != nullptr);
+  std::remove(path.c_str());
+}
+
+void OpensOnceForAllThreads() {
+  std::vector<FunctionLibrary*> opened(8);
+  std::vector<std::thread> threads;
+  for (FunctionLibrary*& library : opened)
+    threads.emplace_back([&library] {
+      std::string error;
+      library = OpenFunctionLibrary(XBARAX_REFERENCE_LIBRARY, &error);
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (FunctionLibrary* library : opened) CHECK(library != nullptr && library == opened[0]);
 }
 
 void NamesTheMissingSymbols() {
@@ -55,8 +88,11 @@ void CallsTheReferenceChip() {
 }  // namespace xbarax
 
 int main() {
+  xbarax::OpensOnceForAllThreads();
   xbarax::OpensOnce();
   xbarax::NamesTheMissingFile();
+  xbarax::NamesTheFileThatIsNoLibrary();
+  xbarax::TriesAgain();
   xbarax::NamesTheMissingSymbols();
   xbarax::CallsTheReferenceChip();
   return xbarax::test::Result();

@@ -2,6 +2,7 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <vector>
 
@@ -39,6 +40,35 @@ void PanelIsTheSum(const Matmul& matmul, std::size_t rows, std::size_t depth, st
       CHECK(y[r * columns + c] == (c < width ? sum : 99.0f));
     }
   }
+}
+
+// Whether `sum` is the sum of `terms` made in any order: Higham, Accuracy and Stability of
+// Numerical Algorithms, section 3.1.
+bool IsSumOf(const std::vector<double>& terms, float sum) {
+  double exact = 0, size = 0;
+  for (double term : terms) exact += term, size += std::fabs(term);
+  const double u = std::ldexp(static_cast<double>(terms.size() + 1), -24);
+  return std::fabs(sum - exact) <= u / (1 - u) * size;
+}
+
+// A panel of a wider matrix, and the scalar product, agree with double precision to rounding.
+void AgreesWithDoubles(const Matmul& matmul, std::size_t rows, std::size_t depth) {
+  const std::size_t columns = matmul.panel_columns, b_stride = columns + 3, y_stride = columns + 5;
+  test::Numbers numbers(4);
+  const std::vector<float> x = numbers.Signed(rows * depth), b = numbers.Signed(depth * b_stride);
+  std::vector<float> y(rows * y_stride);
+  matmul.panel(x.data(), rows, depth, b.data(), b_stride, y.data(), y_stride, columns);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t c = 0; c < columns; ++c) {
+      std::vector<double> terms(depth);
+      for (std::size_t k = 0; k < depth; ++k)
+        terms[k] = static_cast<double>(x[r * depth + k]) * b[k * b_stride + c];
+      CHECK(IsSumOf(terms, y[r * y_stride + c]));
+    }
+  }
+  std::vector<double> terms(depth);
+  for (std::size_t k = 0; k < depth; ++k) terms[k] = static_cast<double>(x[k]) * b[k];
+  CHECK(IsSumOf(terms, matmul.dot(x.data(), b.data(), depth)));
 }
 
 // A row's result is the same bits whatever rows are beside it.
@@ -79,6 +109,7 @@ int main() {
           xbarax::PanelIsTheSum(*matmul, rows, depth, width);
     for (std::size_t size = 0; size < 3 * matmul->panel_columns; ++size)
       xbarax::DotIsTheSum(*matmul, size);
+    for (std::size_t depth : {1, 5, 64, 1000}) xbarax::AgreesWithDoubles(*matmul, 7, depth);
     xbarax::RowsAreIndependent(*matmul);
   }
   xbarax::BestIsExecutable();

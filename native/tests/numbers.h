@@ -18,6 +18,13 @@ class Numbers {
     return numbers;
   }
 
+  // Fractions in [-1, 1): their sums depend on the order, and nearly vanish.
+  std::vector<float> Signed(std::size_t size) {
+    std::vector<float> numbers = Fractions(size);
+    for (float& number : numbers) number = 2 * number - 1;
+    return numbers;
+  }
+
   // Fractions in [0, 1): their sums depend on the order.
   std::vector<float> Fractions(std::size_t size) {
     std::vector<float> numbers(size);

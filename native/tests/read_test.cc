@@ -1,6 +1,7 @@
 #include "kernels/read.h"
 
 #include <cstddef>
+#include <initializer_list>
 #include <vector>
 
 #include "tests/check.h"
@@ -57,10 +58,15 @@ void TransposedIsTheSum(const Shape& shape, Executor& executor) {
 }  // namespace xbarax
 
 int main() {
+  xbarax::test::Pool pool(2);
+  xbarax::test::Busy busy;
   for (const xbarax::Shape& shape : xbarax::kShapes) {
-    xbarax::test::Threads threads;
-    xbarax::IsTheSum(shape, threads);
-    xbarax::TransposedIsTheSum(shape, threads);
+    for (xbarax::Executor* executor : std::initializer_list<xbarax::Executor*>{&pool, &busy}) {
+      xbarax::IsTheSum(shape, *executor);
+      xbarax::TransposedIsTheSum(shape, *executor);
+    }
   }
+  CHECK(busy.waiting() > 0);  // some shape is large enough for several threads
+  busy.RunAll();
   return xbarax::test::Result();
 }

@@ -19,9 +19,9 @@ register_hitype = hijax.register_hitype
 instantiate_zeros = hijax.instantiate_zeros
 
 # JAX 0.10 cannot lower the call that a scan under `jax.checkpoint` becomes, if it has arrays in it.
-if "to_lojax" not in vars(primitives.closed_call_p):
-    _inlined = lambda *args, call_jaxpr: jaxpr_as_fun(call_jaxpr)(*args)
-    primitives.closed_call_p.to_lojax = _inlined
+_call: Any = primitives.closed_call_p
+if "to_lojax" not in vars(_call):
+    _call.to_lojax = lambda *args, call_jaxpr: jaxpr_as_fun(call_jaxpr)(*args)
 
 _Base: Any = getattr(hijax, "HiPrim", None) or hijax.VJPHiPrimitive
 
