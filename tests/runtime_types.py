@@ -1,4 +1,4 @@
-"""Checks at run time that annotations are true: beartype, as the import hook of conftest.py uses it."""
+"""Checks at run time that annotations are true, for the import hook of conftest.py."""
 
 from typing import Any, NoReturn
 

@@ -56,7 +56,9 @@ def test_is_refused_inside_one_vmap_where_two_are_needed():
 
 @pytest.mark.parametrize("axis", [1, 2, -1])
 def test_is_mapped_over_its_first_axis_only(batch, axis):
-    message = r"vmap over axis -?\d of crossbar\[float32\[4,3,5\]\]: .* use in_axes=0 and out_axes=0"
+    message = (
+        r"vmap over axis -?\d of crossbar\[float32\[4,3,5\]\]: .* use in_axes=0 and out_axes=0"
+    )
     with pytest.raises(ValueError, match=message):
         jax.vmap(lambda w: w @ X, in_axes=axis)(batch)
 
@@ -64,7 +66,9 @@ def test_is_mapped_over_its_first_axis_only(batch, axis):
 def test_batching_updates_to_one_array_is_refused_everywhere():
     w = xb.MemristiveCrossbarArray(WEIGHTS[0])
     add = lambda dw: w + dw
-    message = r"one array, crossbar\[float32\[3,5\]\], cannot take a batch of 4 updates: add them up"
+    message = (
+        r"one array, crossbar\[float32\[3,5\]\], cannot take a batch of 4 updates: add them up"
+    )
     for run in (jax.vmap(add), jax.jit(jax.vmap(add)), jax.vmap(jax.jit(add))):
         with pytest.raises(ValueError, match=message):
             run(WEIGHTS)

@@ -1,4 +1,4 @@
-"""What happens to an array between its making and its end: copies, donation, storage, compilation."""
+"""What happens to an array in its life: compilation, donation, copies, storage."""
 
 import copy
 import pickle
@@ -143,7 +143,9 @@ def test_a_donated_array_says_that_it_is_gone(chip):
 # ---- Copies and storage ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))])
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda w: pickle.loads(pickle.dumps(w))]
+)
 def test_a_copy_is_the_same_array(chip, again):
     w = make(chip) + DW
     twin = again(w)
@@ -165,6 +167,14 @@ def test_the_state_is_plain_numpy(chip):
     assert state
     assert {type(value) for value in state.values()} == {np.ndarray}
     assert {name.split("/")[0] for name in state} == {"state", "key", "key_impl"}
+
+
+def test_only_a_concrete_array_has_a_state(chip, as_users_call):
+    for given in (W, None):
+        with pytest.raises(TypeError, match="expected a concrete crossbar array, given"):
+            xb.array.get_state(given)
+    with pytest.raises(TypeError, match="expected a concrete crossbar array, given"):
+        jax.jit(lambda w: xb.array.get_state(w))(make(chip))
 
 
 def test_the_state_comes_back(chip):
@@ -203,7 +213,10 @@ def test_the_state_keeps_the_kind_of_key(impl):
 def test_an_array_without_a_key_keeps_none():
     w = xb.MemristiveCrossbarArray(W)
     assert not any(name.startswith("key") for name in xb.array.get_state(w))
-    assert_equal(xb.array.get_state(xb.array.set_state(w, xb.array.get_state(w + DW))), xb.array.get_state(w + DW))
+    assert_equal(
+        xb.array.get_state(xb.array.set_state(w, xb.array.get_state(w + DW))),
+        xb.array.get_state(w + DW),
+    )
 
 
 def without(state, name):
@@ -222,7 +235,9 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_refuses_a_state_of_something_else(chip, change):
     w = make(chip)
-    message = r"does not belong to a crossbar\[float32\[3,5\]\]: given \{.*\}, expected \{.*int32\[\]"
+    message = (
+        r"does not belong to a crossbar\[float32\[3,5\]\]: given \{.*\}, expected \{.*int32\[\]"
+    )
     with pytest.raises(ValueError, match=message):
         xb.array.set_state(w, CHANGES[change](xb.array.get_state(w)))
     assert_equal(everything(w), everything(make(chip)))

@@ -154,7 +154,12 @@ def test_is_no_python_number(convert):
 # ---- Operands that do not fit ------------------------------------------------------------------
 
 MISFITS = {
-    "w @ x, too short": (lambda w: w @ jnp.ones(4), ValueError, "first axis of 5 (in)", "float32[4]"),
+    "w @ x, too short": (
+        lambda w: w @ jnp.ones(4),
+        ValueError,
+        "first axis of 5 (in)",
+        "float32[4]",
+    ),
     "w @ x, transposed": (
         lambda w: w @ jnp.ones((2, 5)),
         ValueError,
@@ -224,5 +229,7 @@ def test_refuses_a_concrete_update_that_is_not_finite(w, bad):
     dw = V.copy()
     dw[2, 1] = bad
     for update in (lambda: w + dw, lambda: w - dw):
-        with pytest.raises(ValueError, match=r"dw: expected finite numbers, given 1 .* at \(2, 1\)"):
+        with pytest.raises(
+            ValueError, match=r"dw: expected finite numbers, given 1 .* at \(2, 1\)"
+        ):
             update()

@@ -205,7 +205,9 @@ def custom_vjp(make):
     clipped = jax.custom_vjp(loss)
     clipped.defvjp(
         lambda w, x: jax.vjp(loss, w, x),
-        lambda pull_back, cotangent: jax.tree.map(lambda g: jnp.clip(g, -0.1, 0.1), pull_back(cotangent)),
+        lambda pull_back, cotangent: jax.tree.map(
+            lambda g: jnp.clip(g, -0.1, 0.1), pull_back(cotangent)
+        ),
     )
     return jax.grad(clipped, argnums=(0, 1))(make(W), X)
 

@@ -34,7 +34,10 @@ class Noisy(AbstractDevice):
         return self.write > 0
 
     def program(self, target: Array, key: Array | None) -> dict[str, Array]:
-        fresh = {"conductance": jnp.zeros_like(target), "pulses": jnp.zeros(target.shape, jnp.int32)}
+        fresh = {
+            "conductance": jnp.zeros_like(target),
+            "pulses": jnp.zeros(target.shape, jnp.int32),
+        }
         return self.update(fresh, target, key)
 
     def update(self, cells: dict[str, Array], delta: Array, key: Array | None) -> dict[str, Array]:

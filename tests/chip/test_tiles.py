@@ -13,8 +13,8 @@ from tests.chip.noisy import Noisy
 from tests.helpers import assert_close, normal
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (8, 6), (7, 10)])
-@pytest.mark.parametrize("tile", [(1, 1), (2, 3), (3, 2), (4, 4), (100, 1), (1, 100), (64, 64)])
+@pytest.mark.parametrize("shape", [(1, 9), (9, 1), (8, 6), (7, 10)])
+@pytest.mark.parametrize("tile", [(1, 1), (2, 3), (3, 2), (100, 1), (64, 64)])
 def test_reads_as_one_matrix(shape, tile):
     n_out, n_in = shape
     weights, x, y = normal(0, *shape), normal(1, 3, n_in), normal(2, 3, n_out)

@@ -17,7 +17,7 @@ from xbarax import _kernels
 # The kernels work in blocks of 4, 6, 16, 32, 64 and 96.
 EDGES = [1, 2, 3, 4, 5, 6, 7, 15, 16, 17, 31, 33, 63, 64, 65, 95, 97, 127]
 sizes = st.sampled_from(EDGES) | st.integers(1, 140)
-no_deadline = settings(deadline=None, max_examples=40, derandomize=True, database=None)
+no_deadline = settings(deadline=None, max_examples=25, derandomize=True, database=None)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -144,8 +144,8 @@ def unroll(
     Returns:
       The last layer's spikes (time, batch, size), the state after the last step, and, where
       `record` is true, a list with a `LayerRecord` (spikes, membrane) per layer. The state fed
-      to the next call continues the stream: with plain arrays on a CPU the results are, to the
-      bit, those of one long call.
+      to the next call continues the stream: the results are those of one long call, to rounding
+      (products of other shapes may be summed in another order).
 
     Raises:
       TypeError: arguments of another type or dtype than described.

@@ -52,7 +52,7 @@ def project_sequence(
     Derivatives: as `project`.
     """
     if not isinstance(weight, array.MemristiveCrossbarArray):
-        return _product_of_sequence(jnp.asarray(weight), xs)
+        return _product(jnp.asarray(weight), xs)
     steps = step + jnp.arange(xs.shape[0], dtype=jnp.int32)
     keys = jax.vmap(lambda t: array.step_key(weight, t))(steps)
     if keys is None:
@@ -62,12 +62,3 @@ def project_sequence(
 
 def _product(weight: Array, x: Array | np.ndarray) -> Array:
     return jnp.matmul(x, weight.T, precision=jax.lax.Precision.HIGHEST)
-
-
-def _product_of_sequence(weight: Array, xs: Array | np.ndarray) -> Array:
-    # XLA multiplies one single row by a routine of its own, which sums in another order than that
-    # for several rows. With a second row, a stream that is cut into single steps of a single
-    # sample has the same bits as one that is not.
-    if xs.shape[0] * xs.shape[1] == 1:
-        return _product(weight, jnp.concatenate([xs, xs]))[:1]
-    return _product(weight, xs)
