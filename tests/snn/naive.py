@@ -22,11 +22,7 @@ def _(primals, tangents):
 
 def simulate(net, params, xs):
     """Spikes and membranes of each layer, (time, batch, size), for xs (time, batch, inputs)."""
-    samples = [_one_sample(net, params, xs[:, b]) for b in range(xs.shape[1])]
-    return [
-        tuple(jnp.stack([sample[layer][k] for sample in samples], axis=1) for k in (0, 1))
-        for layer in range(len(net.layers))
-    ]
+    return jax.vmap(lambda x: _one_sample(net, params, x), in_axes=1, out_axes=1)(xs)
 
 
 def _one_sample(net, params, xs):
