@@ -117,23 +117,25 @@ def _public(module: types.ModuleType) -> dict[str, object]:
     return {alias.name: getattr(module, alias.name) for alias in imports}
 
 
-def _names() -> list[tuple[object, set[str]]]:
-    """Every public object, with all the names that it has in the namespaces."""
+def _names() -> dict[str, tuple[object, set[str]]]:
+    """Every public object by the shortest of its names, with all that it has in the namespaces."""
     found: dict[int, tuple[object, set[str]]] = {}
     for prefix, module in NAMESPACES.items():
         for name, thing in _public(importlib.import_module(module)).items():
             found.setdefault(id(thing), (thing, set()))[1].add(f"{prefix}.{name}")
-    return list(found.values())
+    return {
+        min(names, key=lambda n: (len(n), n)): (thing, names) for thing, names in found.values()
+    }
 
 
 def test_the_namespaces_have_names():
-    names = set.union(*(names for _, names in _names()))
+    names = set.union(*(names for _, names in _names().values()))
     assert {"xb.read", "xb.device.Ideal", "snn.LIF", "datasets.BatchLoader"} <= names
 
 
-@pytest.mark.parametrize(("thing", "names"), _names(), ids=lambda value: str(value)[:40])
-def test_a_public_object_is_explained(thing, names):
-    name = min(names, key=len)
+@pytest.mark.parametrize("name", _names())
+def test_a_public_object_is_explained(name):
+    thing, names = _names()[name]
     own = thing.__doc__ or ""
     # Dataclasses and named tuples without a docstring get their signature as one.
     assert own.strip() and not own.startswith(f"{name.split('.')[-1]}("), f"{name}: no docstring"
