@@ -15,13 +15,25 @@ bool Resolve(void* handle, const char* symbol, Function* function, std::string* 
   return *function != nullptr;
 }
 
-std::unique_ptr<FunctionLibrary> Open(const std::string& path, std::string* error) {
+// What has been opened. Two paths may lead to one library, by a link: the loader then gives the
+// same handle, and both must wait for the same mutex.
+struct Registry {
+  std::mutex mutex;
+  std::map<std::string, FunctionLibrary*> by_path;
+  std::map<void*, std::unique_ptr<FunctionLibrary>> by_handle;
+};
+
+void* OpenHandle(const std::string& path, std::string* error) {
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* why = dlerror();
     *error = why == nullptr ? path + ": cannot be opened" : why;
-    return nullptr;
   }
+  return handle;
+}
+
+std::unique_ptr<FunctionLibrary> ResolveAll(void* handle, const std::string& path,
+                                            std::string* error) {
   auto library = std::make_unique<FunctionLibrary>();
   std::string missing;
   Resolve(handle, "user_implementation_mul", &library->mul, &missing);
@@ -29,7 +41,6 @@ std::unique_ptr<FunctionLibrary> Open(const std::string& path, std::string* erro
   Resolve(handle, "user_implementation_write", &library->write, &missing);
   if (!missing.empty()) {
     *error = path + " does not export " + missing;
-    dlclose(handle);
     return nullptr;
   }
   return library;
@@ -39,14 +50,21 @@ std::unique_ptr<FunctionLibrary> Open(const std::string& path, std::string* erro
 
 FunctionLibrary* OpenFunctionLibrary(const std::string& path, std::string* error) {
   // Never destroyed: XLA's threads may outlive static destructors.
-  static auto* mutex = new std::mutex;
-  static auto* opened = new std::map<std::string, std::unique_ptr<FunctionLibrary>>;
-  std::lock_guard<std::mutex> lock(*mutex);
-  auto found = opened->find(path);
-  if (found != opened->end()) return found->second.get();
-  auto library = Open(path, error);
-  if (library == nullptr) return nullptr;
-  return opened->emplace(path, std::move(library)).first->second.get();
+  static auto* registry = new Registry;
+  std::lock_guard<std::mutex> lock(registry->mutex);
+  auto known = registry->by_path.find(path);
+  if (known != registry->by_path.end()) return known->second;
+  void* handle = OpenHandle(path, error);
+  if (handle == nullptr) return nullptr;
+  std::unique_ptr<FunctionLibrary>& library = registry->by_handle[handle];
+  if (library == nullptr) library = ResolveAll(handle, path, error);
+  if (library == nullptr) {
+    registry->by_handle.erase(handle);
+    dlclose(handle);
+    return nullptr;
+  }
+  registry->by_path[path] = library.get();
+  return library.get();
 }
 
 void MulRows(FunctionLibrary& library, const float* g, const float* x, float* y, std::size_t rows,

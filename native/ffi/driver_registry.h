@@ -1,4 +1,5 @@
-// Shared libraries that stand for a chip, by path: opened once, one call at a time into each.
+// Shared libraries that stand for a chip: opened once, also where several paths lead to one file,
+// and one call at a time into each.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,7 @@
 #include "ffi/driver_registry.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -21,6 +23,21 @@ void OpensOnce() {
   CHECK(library != nullptr);
   CHECK(error.empty());
   CHECK(OpenFunctionLibrary(XBARAX_REFERENCE_LIBRARY, &error) == library);
+}
+
+// One library has one mutex, by whichever of its paths it is opened.
+void OpensOnceForAllItsLinks() {
+  std::string error;
+  FunctionLibrary* library = OpenFunctionLibrary(XBARAX_REFERENCE_LIBRARY, &error);
+  for (const char* name : {"./driver_registry_test_hard.so", "./driver_registry_test_soft.so"}) {
+    std::remove(name);
+    const bool hard = std::string(name).find("hard") != std::string::npos;
+    CHECK((hard ? link : symlink)(XBARAX_REFERENCE_LIBRARY, name) == 0);
+    CHECK(OpenFunctionLibrary(name, &error) == library);
+    CHECK(OpenFunctionLibrary(name, &error) == library);
+    std::remove(name);
+  }
+  CHECK(error.empty());
 }
 
 void NamesTheMissingFile() {
@@ -62,6 +79,8 @@ void OpensOnceForAllThreads() {
 void NamesTheMissingSymbols() {
   std::string error;
   CHECK(OpenFunctionLibrary(XBARAX_INCOMPLETE_LIBRARY, &error) == nullptr);
+  error.clear();  // and does so each time
+  CHECK(OpenFunctionLibrary(XBARAX_INCOMPLETE_LIBRARY, &error) == nullptr);
   CHECK(Contains(error, XBARAX_INCOMPLETE_LIBRARY));
   CHECK(Contains(error, "user_implementation_add"));
   CHECK(Contains(error, "user_implementation_write"));
@@ -90,6 +109,7 @@ void CallsTheReferenceChip() {
 int main() {
   xbarax::OpensOnceForAllThreads();
   xbarax::OpensOnce();
+  xbarax::OpensOnceForAllItsLinks();
   xbarax::NamesTheMissingFile();
   xbarax::NamesTheFileThatIsNoLibrary();
   xbarax::TriesAgain();

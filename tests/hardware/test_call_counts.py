@@ -158,12 +158,20 @@ def test_vmap_makes_each_array_of_a_batch(counting, expect):
     expect(jax.vmap(make), jnp.ones((4, 3, 5)), mul=4, write=4)
 
 
-def test_one_call_at_a_time(array, counting):
+@pytest.mark.parametrize("links", [0, 1], ids=["one path", "two paths"])
+def test_one_call_at_a_time(array, counting, tmp_path, links):
+    arrays = [array]
+    for _ in range(links):
+        path = tmp_path / "libsame.so"
+        path.hardlink_to(counting.path)
+        arrays.append(xb.MemristiveCrossbarArray(WEIGHTS, xb.hardware.load(path)))
     read = jax.jit(lambda w, xs: xb.read(w, xs))
-    xs = jnp.ones((20_000, 5))
-    jax.block_until_ready(read(array, xs))
+    xs = jnp.ones((200_000, 5))
+    for w in arrays:
+        jax.block_until_ready(read(w, xs))
     threads = [
-        threading.Thread(target=lambda: jax.block_until_ready(read(array, xs))) for _ in range(4)
+        threading.Thread(target=lambda w: jax.block_until_ready(read(w, xs)), args=[w])
+        for w in arrays * (4 // len(arrays))
     ]
     for thread in threads:
         thread.start()
