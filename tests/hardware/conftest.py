@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 def compile_library(source: Path, target: Path, *flags: str) -> Path:
     compiler = os.environ.get("CXX", "c++")
     subprocess.run(
-        [compiler, "-x", "c", "-shared", "-fPIC", *flags, str(source), "-o", str(target)],
+        [compiler, "-x", "c", "-fPIC", *flags, str(source), "-o", str(target)],
         check=True,
     )
     return target
@@ -41,16 +41,16 @@ class Counting:
 @pytest.fixture(scope="session")
 def counting(tmp_path_factory) -> Counting:
     target = tmp_path_factory.mktemp("counting") / "libcounting.so"
-    return Counting(compile_library(HERE / "counting.c", target))
+    return Counting(compile_library(HERE / "counting.c", target, "-shared"))
 
 
 @pytest.fixture
 def make_library(tmp_path):
-    """Compiles C text to a shared library."""
+    """Compiles C text to a shared library, or what other flags make of it."""
 
     def make(text: str, *flags: str) -> Path:
         source = tmp_path / "chip.c"
         source.write_text(text)
-        return compile_library(source, tmp_path / "libchip.so", *flags)
+        return compile_library(source, tmp_path / "libchip.so", *(flags or ["-shared"]))
 
     return make

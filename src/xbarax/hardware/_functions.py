@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class FunctionLibraryChip(AbstractChip):
     def program(self, weights: Array, key: Array | None) -> dict[str, Any]:
         """Writes the weights: `user_implementation_write` on a fresh copy."""
         written = _kernels.functions_write(weights, library=self.library)
-        return {"conductance": written, "not_finite": _count_not_finite(written)}
+        return {"conductance": written, "not_finite": _count_bad(weights, written)}
 
     def read(
         self,
@@ -68,16 +69,18 @@ class FunctionLibraryChip(AbstractChip):
 
     def update(self, state: dict[str, Any], delta: Array, key: Array | None) -> dict[str, Any]:
         """Updates the weights: `user_implementation_add`."""
-        total = _kernels.functions_add(state["conductance"], delta, library=self.library)
-        bad = state["not_finite"] + _count_not_finite(total)
-        return {"conductance": total, "not_finite": bad}
+        before = state["conductance"]
+        total = _kernels.functions_add(before, delta, library=self.library)
+        # A cell that was bad before is counted: only what this update did to the others is new.
+        bad = _count_bad(delta, jnp.where(jnp.isfinite(before), total, 0))
+        return {"conductance": total, "not_finite": state["not_finite"] + bad}
 
     def readout(self, state: dict[str, Any]) -> Array:
         """The value itself: no call."""
         return state["conductance"]
 
     def report(self, state: dict[str, Any]) -> dict[str, Array]:
-        """`not_finite` counts what the library wrote or updated to; the rest is not known."""
+        """`not_finite` counts bad weights, bad updates, and what the library itself made bad."""
         zero = jnp.zeros((), jnp.int32)
         names = ("saturated", "not_converged", "pulses")
         return {**dict.fromkeys(names, zero), "not_finite": state["not_finite"]}
@@ -102,13 +105,12 @@ def load(path: str | PathLike) -> FunctionLibraryChip:
 
     Raises:
       FileNotFoundError: no such file.
+      IsADirectoryError: a directory.
       OSError: the file is not a shared library for this machine.
       AttributeError: a function is missing; the message names it.
       NativeLibraryError: xbarax's own native library, which makes the calls, cannot be used.
     """
-    file = Path(path).expanduser().resolve()
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; expected a chip's shared library")
+    file = _find(Path(path).expanduser())
     _elf.check(file)
     _open(_kernels.library(), str(file))
     return FunctionLibraryChip(str(file))
@@ -119,12 +121,24 @@ def reference_library() -> Path:
 
     Raises:
       FileNotFoundError: this installation has none.
+      NativeLibraryError: xbarax's own native library, which lies beside it, cannot be used.
     """
     suffix = Path(_kernels.library()._name).suffix
     file = Path(__file__).parent / f"libxbarax_reference{suffix}"
     if not file.is_file():
         raise FileNotFoundError(f"{file}: this installation lacks its reference library")
     return file
+
+
+def _find(given: Path) -> Path:
+    """The absolute path of a file, without links; messages name what was given."""
+    file = Path(os.path.realpath(given))  # unlike Path.resolve, also for links in a circle
+    if file.is_dir():
+        raise IsADirectoryError(f"{given} is a directory; expected a chip's shared library, a file")
+    if file.is_file():
+        return file
+    where = f" ({given} is a link to {file})" if given.is_symlink() else ""
+    raise FileNotFoundError(f"{given}: no such file; expected a chip's shared library{where}")
 
 
 def _open(native: ctypes.CDLL, path: str) -> None:
@@ -143,5 +157,6 @@ def _open(native: ctypes.CDLL, path: str) -> None:
     raise OSError(f"{path} cannot be opened: {text}")
 
 
-def _count_not_finite(values: Array) -> Array:
-    return jnp.sum(~jnp.isfinite(values), dtype=jnp.int32)
+def _count_bad(given: Array, made: Array) -> Array:
+    """How many entries were given as NaN or infinite, or made so by the library."""
+    return jnp.sum(~(jnp.isfinite(given) & jnp.isfinite(made)), dtype=jnp.int32)
