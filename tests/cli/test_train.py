@@ -4,7 +4,7 @@ import shlex
 import pytest
 
 import xbarax as xb
-from xbarax import train
+from xbarax import hardware, train
 from xbarax.cli import main
 from xbarax.cli import train as command
 from xbarax.train import runner
@@ -194,6 +194,45 @@ def test_a_defect_is_not_hidden(monkeypatch, tmp_path):
     monkeypatch.setattr(train, "make_task", fail)
     with pytest.raises(ValueError, match="a defect"):
         run("--out", tmp_path / "run")
+
+
+LIBRARIES_REFUSED = {
+    "a missing symbol": (AttributeError, "libchip.so does not export user_implementation_add"),
+    "no native library": (hardware.NativeLibraryError, "libxbarax_native.so was not found"),
+    "no library": (OSError, "libchip.so is an object file"),
+}
+
+
+@pytest.mark.parametrize("what", LIBRARIES_REFUSED)
+def test_a_library_that_cannot_be_used_is_an_error_of_the_users(
+    what, monkeypatch, tmp_path, capsys
+):
+    error, message = LIBRARIES_REFUSED[what]
+
+    def refuse(path):
+        raise error(message)
+
+    monkeypatch.setattr(hardware, "load", refuse)
+    path = tmp_path / "run"
+    assert run("--out", path, "--chip", "libchip.so", "--crossbar", "last", *SMALL) == 2
+    assert error_of(capsys) == message
+    assert not path.exists()
+
+
+def test_a_defect_with_a_chip_is_not_hidden(monkeypatch, tmp_path):
+    def fail(config):
+        raise AttributeError("a defect")
+
+    monkeypatch.setattr(train, "make_task", fail)
+    with pytest.raises(AttributeError, match="a defect"):
+        run("--out", tmp_path, "--chip", xb.hardware.reference_library(), "--crossbar", "last")
+
+
+def test_a_dangling_link_is_named_as_it_was_given(monkeypatch, tmp_path, capsys):
+    (tmp_path / "libchip.so").symlink_to("libgone.so")
+    monkeypatch.chdir(tmp_path)
+    assert run("--out", "run", "--chip", "libchip.so", "--crossbar", "last", *SMALL) == 2
+    assert error_of(capsys).startswith("libchip.so: no such file; expected a chip's shared library")
 
 
 def test_a_chip_is_found_from_another_directory(tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
 import dataclasses
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -92,6 +94,15 @@ def test_a_chips_library_makes_the_crossbars():
 def test_a_missing_library_is_named(tmp_path):
     with pytest.raises((OSError, ValueError), match="nowhere.so"):
         task_of(chip=str(tmp_path / "nowhere.so"))
+
+
+def test_a_library_without_its_functions_is_named(tmp_path):
+    path = tmp_path / "libempty.so"
+    compiler = os.environ.get("CXX", "c++")
+    command = [compiler, "-x", "c", "-shared", "-fPIC", "/dev/null", "-o", str(path)]
+    subprocess.run(command, check=True)
+    with pytest.raises(AttributeError, match=r"libempty\.so does not export user_implementation"):
+        task_of(chip=str(path))
 
 
 def test_counters_are_named_by_place():

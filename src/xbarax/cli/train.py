@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from xbarax import train
+from xbarax import hardware, train
 from xbarax.cli.errors import INTERRUPTED, UserError
 from xbarax.cli.options import parse_options, parse_some
 from xbarax.train.config import IDEAL_CHIP, config_differences
@@ -96,16 +96,24 @@ def _parse_config(arguments: Sequence[str], default: train.TrainConfig) -> train
     config = options.training
     if config.chip == IDEAL_CHIP:
         return config
+    library = Path(config.chip).expanduser()
+    if not library.is_file():
+        return config  # so that the refusal names what was given
     # A run may be continued from another working directory.
-    return dataclasses.replace(config, chip=str(Path(config.chip).resolve()))
+    return dataclasses.replace(config, chip=str(library.resolve()))
 
 
 def _make_task(config: train.TrainConfig) -> train.Task:
+    if config.chip != IDEAL_CHIP:
+        _check_library(config.chip)
+    return train.make_task(config)
+
+
+def _check_library(path: str) -> None:
+    # Apart from the making of the task, where the same kinds of errors would be defects.
     try:
-        return train.make_task(config)
-    except (OSError, ValueError) as error:
-        if config.chip == IDEAL_CHIP:
-            raise  # nothing that the user gave
+        hardware.load(path)
+    except (OSError, AttributeError, hardware.NativeLibraryError) as error:
         raise UserError(str(error)) from error
 
 

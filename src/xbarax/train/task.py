@@ -45,7 +45,8 @@ def make_task(config: TrainConfig) -> Task:
     from `jax.random.key(seed)`: they are the same whichever of them are crossbars.
 
     Raises:
-      OSError, ValueError: the chip's library cannot be used.
+      OSError, AttributeError, NativeLibraryError: the chip's library cannot be used, see
+        `xbarax.hardware.load`.
     """
     chip = None if config.chip == IDEAL_CHIP else hardware.load(config.chip)
     inputs, *sizes = config.network
