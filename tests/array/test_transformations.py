@@ -139,6 +139,37 @@ def grad_of_checkpoint_with_a_policy(make):
 
 
 @program
+def stop_gradient_inside_jit(make):
+    held = lambda w, x: loss(lax.stop_gradient(w), x)
+    grad = jax.grad(held, argnums=(0, 1))
+    w = make(W)
+    stopped = jax.jit(lambda w: weights_of(lax.stop_gradient(w) + DW))(w)
+    return (
+        stopped,
+        jax.jit(held)(w, X),
+        grad(w, X),
+        jax.jit(grad)(w, X),
+        jax.grad(jax.jit(held))(w, X),
+    )
+
+
+@program
+def stop_gradient_under_vmap_and_scan(make):
+    step = lambda w: lambda c, x: (jnp.tanh(c + lax.stop_gradient(w) @ x), None)
+    total = lambda w, c: jnp.sum(lax.scan(step(w), c, XS)[0] ** 2)
+    grad = jax.jit(jax.grad(total, argnums=(0, 1)))(make(W), TARGET)
+    return grad, jax.jit(jax.vmap(lambda x: lax.stop_gradient(make(W)) @ x))(XS)
+
+
+@program
+def linearize_of_what_the_array_does_not_depend_on(make):
+    w = make(W)
+    body = lambda c, x: (jnp.sin(c) + jnp.sum(w @ x) + jnp.sum(weights_of(w + DW)), None)
+    value, tangent = jax.linearize(lambda c: lax.scan(body, c, XS)[0], 0.5)
+    return value, tangent(1.0)
+
+
+@program
 def jvp(make):
     return jax.jvp(loss, (make(W), X), (DW, normal(9, N_IN)))
 

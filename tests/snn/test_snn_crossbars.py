@@ -35,6 +35,22 @@ def params():
     return lively_params(NET, 5)
 
 
+def test_stopped_parameters_have_no_gradient(params, which):
+    """The notebooks' way to train some layers only."""
+
+    def loss(params, first):
+        stopped = jax.lax.stop_gradient(params[0])
+        spikes, _ = snn.unroll(NET, [stopped if first else params[0], params[1]], XS)
+        return snn.spike_count_cross_entropy(spikes, LABELS)
+
+    arrays = on_chip(params, which, xb.Chip())
+    grad = jax.jit(jax.grad(loss), static_argnums=1)
+    all_layers, last_layer = grad(arrays, False), grad(arrays, True)
+    assert_equal(last_layer[0], jax.tree.map(jnp.zeros_like, all_layers[0]))
+    assert_equal(last_layer[1], all_layers[1])
+    assert any(np.any(leaf) for leaf in jax.tree.leaves(all_layers[0]))
+
+
 def on_chip(params, which, chip, seed=0):
     params = [dict(layer) for layer in params]
     keys = jax.random.split(jax.random.key(seed), len(which))

@@ -23,11 +23,21 @@ _call: Any = primitives.closed_call_p
 if "to_lojax" not in vars(_call):
     _call.to_lojax = lambda *args, call_jaxpr: jaxpr_as_fun(call_jaxpr)(*args)
 
+# No JAX so far can lower its `stop_gradient` for other types than arrays, for which it is nothing.
+_stop: Any = primitives.stop_gradient_p
+if "to_lojax" not in vars(_stop):
+    _stop.is_high = lambda aval: aval.is_high
+    _stop.to_lojax = lambda x: x
+
 _Base: Any = getattr(hijax, "HiPrim", None) or hijax.VJPHiPrimitive
 
 
 class Primitive(_Base):
     """A primitive over crossbar types; subclasses give `expand` and the rules they support."""
+
+    # What no differentiated value reaches is bound as it is: JAX 0.12 refuses `lin` rules whose
+    # tangents are not symbolically zero there.
+    skip_linearization_on_zero_tangents = True
 
     def __init__(
         self, in_avals: tuple, out_aval: Any, effects: frozenset = frozenset(), **params: Any
