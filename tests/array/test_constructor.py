@@ -128,11 +128,47 @@ def test_refuses_other_floating_types_and_says_what_to_cast(construct, dtype):
         construct(jnp.ones((3, 5), dtype))
 
 
-@pytest.mark.parametrize("weights", [np.ones((3, 5)), [[1.0, 2.0]]], ids=["float64", "list"])
-def test_casts_nothing_silently(weights, as_users_call):
-    message = r"expected float32, given float64; cast with weights.astype\(jnp.float32\)"
+@pytest.mark.parametrize(
+    ("weights", "cast"),
+    [
+        (np.ones((3, 5)), "weights.astype(jnp.float32)"),
+        ([[1.0, 2.0]], "jnp.asarray(weights, jnp.float32)"),
+        (((1.0,), (2.0,)), "jnp.asarray(weights, jnp.float32)"),
+    ],
+    ids=["float64", "list", "tuple"],
+)
+def test_casts_nothing_silently(weights, cast, as_users_call):
+    message = re.escape(f"expected float32, given float64; cast with {cast}")
     with pytest.raises(TypeError, match=message):
         xb.MemristiveCrossbarArray(weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "given"),
+    [
+        (None, "NoneType"),
+        ("abc", "str"),
+        ({"a": 1}, "dict"),
+        ([["a", "b"]], "list with entries of type <U1"),
+        ([[None, 1.0]], "list with entries of type object"),
+    ],
+)
+def test_refuses_what_is_no_array(weights, given, as_users_call):
+    message = f"weights: expected an array of float32 numbers, given {re.escape(given)}$"
+    with pytest.raises(TypeError, match=message):
+        xb.MemristiveCrossbarArray(weights)
+
+
+def test_refuses_lists_of_different_lengths(as_users_call):
+    message = "weights: expected an array, given nested lists of different lengths: "
+    with pytest.raises(ValueError, match=message):
+        xb.MemristiveCrossbarArray([[1.0, 2.0], [3.0]])
+
+
+def test_takes_lists_of_float32(as_users_call):
+    one, two = np.float32(1), np.float32(2)
+    w = xb.MemristiveCrossbarArray([[one, two]])
+    np.testing.assert_array_equal(xb.readout(w), [[1, 2]])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -1,5 +1,6 @@
 """What operators compute, and what is refused with the way named, eager and traced."""
 
+import operator
 import re
 
 import jax
@@ -89,6 +90,31 @@ REFUSED = {
     "w[0]": (lambda w: w[0], READ_OUT),
     "w < 2": (lambda w: w < 2, READ_OUT),
     "w >= 2": (lambda w: w >= 2, READ_OUT),
+    "w == 0": (lambda w: w == 0, READ_OUT),
+    "w == w": (lambda w: w == w, "`is` tells whether two names stand for one array"),
+    "w != 0": (lambda w: w != 0, READ_OUT),
+    "w != an array": (lambda w: w != jnp_ones, READ_OUT),
+    "w.T == 0": (lambda w: w.T == 0, READ_OUT),
+    "w.T != 0": (lambda w: w.T != 0, READ_OUT),
+    "+w": (lambda w: +w, READ_OUT),
+    "round(w)": (lambda w: round(w, 2), READ_OUT),
+    "divmod(w, 2)": (lambda w: divmod(w, 2), READ_OUT),
+    "divmod(2, w)": (lambda w: divmod(2, w), READ_OUT),
+    "2 // w": (lambda w: 2 // w, READ_OUT),
+    "2 % w": (lambda w: 2 % w, READ_OUT),
+    "w & 1": (lambda w: w & 1, "w & s is not defined"),
+    "1 & w": (lambda w: 1 & w, "s & w is not defined"),
+    "w | 1": (lambda w: w | 1, READ_OUT),
+    "1 | w": (lambda w: 1 | w, READ_OUT),
+    "w ^ 1": (lambda w: w ^ 1, READ_OUT),
+    "1 ^ w": (lambda w: 1 ^ w, READ_OUT),
+    "w << 1": (lambda w: w << 1, READ_OUT),
+    "1 << w": (lambda w: 1 << w, READ_OUT),
+    "w >> 1": (lambda w: w >> 1, READ_OUT),
+    "1 >> w": (lambda w: 1 >> w, READ_OUT),
+    "~w": (lambda w: ~w, READ_OUT),
+    "1 in w": (lambda w: 1 in w, READ_OUT),
+    "w[0] = 1": (lambda w: operator.setitem(w, 0, 1), "w + dw programs a new one"),
     "2 - w": (lambda w: 2 - w, READ_OUT),
     "2 + w": (lambda w: 2 + w, "write w + dw, which programs it"),
     "len(w)": (lambda w: len(w), "w.shape has its sizes"),
@@ -119,6 +145,10 @@ REFUSED = {
         lambda w: jax.vmap(lambda row: row @ X, in_axes=1)(w),
         "vmap over axis 1 of crossbar[float32[3,5]]",
     ),
+    "vmap over one array as if it were a batch": (
+        lambda w: jax.vmap(lambda w, x: w @ x)(w, jnp.ones((N_OUT, N_IN))),
+        "crossbar[float32[3,5]], which is one array and not a batch: give in_axes=None for w",
+    ),
 }
 
 
@@ -145,10 +175,32 @@ def test_refuses_to_become_a_plain_array(convert):
             convert(array)
 
 
-@pytest.mark.parametrize("convert", [bool, float])
+@pytest.mark.parametrize("convert", [bool, float, int, complex])
 def test_is_no_python_number(convert):
-    with pytest.raises(TypeError, match=re.escape(READ_OUT)):
+    with pytest.raises(TypeError, match=re.escape(f"{convert.__name__}(w) is not defined")):
         convert(crossbar(W))
+
+
+@pytest.mark.parametrize("convert", [bool, float, int, complex, operator.index])
+def test_is_no_python_number_while_traced(convert):
+    # JAX looks at the number of axes before it asks the type, and says so in words of its own.
+    with pytest.raises((TypeError, ValueError), match="more than one element|[Oo]nly .*scalar"):
+        jax.jit(lambda w: convert(w))(crossbar(W))
+
+
+def test_two_arrays_are_told_apart_by_identity():
+    w, v = crossbar(W), crossbar(W)
+    assert {w: "w", v: "v"}[v] == "v"
+    assert [w, v].index(w) == 0
+    assert len({w, v, w}) == 2
+
+
+def test_constants_of_a_compiled_function_are_told_apart_by_identity():
+    first, second = crossbar(W), crossbar(2 * W)
+    both = jax.jit(lambda x: (first @ x, second @ x, first @ x))
+    one, two, again = both(X)
+    assert_close(two, 2 * one)
+    assert_equal(again, one)
 
 
 # ---- Operands that do not fit ------------------------------------------------------------------
@@ -209,19 +261,38 @@ def test_says_what_to_cast(dtype, how):
         run(lambda w, dw: w + dw)(crossbar(W), jnp.ones((N_OUT, N_IN), dtype))
 
 
-@pytest.mark.parametrize("doubles", [np.ones, lambda n: [1.0] * n], ids=["NumPy", "list"])
-def test_doubles_are_not_cast_silently(doubles, as_users_call):
+@pytest.mark.parametrize(
+    ("doubles", "cast"),
+    [(np.ones, "{}.astype(jnp.float32)"), (lambda n: [1.0] * n, "jnp.asarray({}, jnp.float32)")],
+    ids=["NumPy", "list"],
+)
+def test_doubles_are_not_cast_silently(doubles, cast, as_users_call):
     w = crossbar(W)
-    given = "expected float32, given float64; cast with"
-    with pytest.raises(TypeError, match=f"x: {given} x.astype"):
+    message = lambda name: re.escape(
+        f"{name}: expected float32, given float64; cast with {cast.format(name)}"
+    )
+    with pytest.raises(TypeError, match=message("x")):
         w @ doubles(N_IN)
-    with pytest.raises(TypeError, match=f"y: {given} y.astype"):
+    with pytest.raises(TypeError, match=message("y")):
         w.T @ doubles(N_OUT)
-    with pytest.raises(TypeError, match=f"x: {given} x.astype"):
+    with pytest.raises(TypeError, match=message("x")):
         xb.read(w, doubles(N_IN))
     for update in (lambda: w + doubles(N_IN), lambda: w - doubles(N_IN)):
-        with pytest.raises(TypeError, match=f"dw: {given} dw.astype"):
+        with pytest.raises(TypeError, match=message("dw")):
             update()
+
+
+@pytest.mark.parametrize("operand", [None, "abc"])
+def test_operands_that_are_no_arrays_are_named(operand, as_users_call):
+    w, given = crossbar(W), type(operand).__name__
+    for name, use in {
+        "x": lambda: w @ operand,
+        "y": lambda: w.T @ operand,
+        "dw": lambda: w + operand,
+    }.items():
+        message = f"{name}: expected an array of float32 numbers, given {given}"
+        with pytest.raises(TypeError, match=message):
+            use()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -1,5 +1,6 @@
 """Crossbars in parameter trees: `xb.apply_updates`, `xb.plain`, `xb.to_crossbar`."""
 
+import dataclasses
 import re
 
 import jax
@@ -191,6 +192,34 @@ def test_to_crossbar_names_the_leaf_of_another_type():
     message = "the leaf at ['layer'][0]: weights: expected floating-point numbers, float32, given"
     with pytest.raises(TypeError, match=re.escape(message)):
         xb.to_crossbar(params, lambda p: p["layer"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Careless(Noisy):
+    """A device that takes a traced number for a concrete one: JAX's own kind of TypeError."""
+
+    def program(self, targets, key):
+        return super().program(targets * float(targets[0, 0, 0]), key)
+
+
+def test_to_crossbar_names_the_leaf_of_jaxs_own_errors():
+    chip = xb.Chip(device=Careless())
+    with pytest.raises(jax.errors.ConcretizationTypeError) as error:
+        xb.to_crossbar(plain_params(), lambda p: p[0]["input"], chip)
+    assert "to_crossbar: the leaf at [0]['input']" in error.value.__notes__
+
+
+@pytest.mark.parametrize("key", [3, "seed"])
+def test_to_crossbar_refuses_what_is_no_key(key, as_users_call):
+    message = "key: expected a PRNG key such as jax.random.key(0), given"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        xb.to_crossbar(plain_params(), lambda p: p[0]["input"], key=key)
+
+
+def test_to_crossbar_refuses_a_batch_of_keys():
+    keys = jax.random.split(jax.random.key(0), 2)
+    with pytest.raises(ValueError, match=r"one PRNG key, given a batch of shape \(2,\)"):
+        xb.to_crossbar(plain_params(), lambda p: p[0]["input"], key=keys)
 
 
 def test_to_crossbar_names_the_leaf_that_is_not_finite():

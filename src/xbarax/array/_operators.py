@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jax
-import numpy as np
 from jax import Array
 from jax import numpy as jnp
 from jax.typing import ArrayLike
@@ -220,8 +219,7 @@ def _operand(name: str, given: Any) -> Array:
         raise TypeError(
             "two crossbar arrays cannot be multiplied: read one of them out, w @ xb.readout(v)"
         )
-    # Before JAX sees it, which would cast NumPy's float64 silently.
-    check_float32(name, given if hasattr(given, "dtype") else np.asarray(given))
+    check_float32(name, given)
     return jnp.asarray(given)
 
 
@@ -248,6 +246,7 @@ _SCALE = (
     f"{_READ_OUT}, for the weights as a plain array; an optimiser that needs parameter values "
     "(weight decay, adamw) gets them by xb.plain(opt)"
 )
+_COMPARE = f"{_READ_OUT}; `is` tells whether two names stand for one array"
 _LEFT = "write w.T @ x for the transposed read, or xb.read(w, x) with batches first"
 _AS_ARRAY = (
     "a crossbar array is not a plain array and is not made one silently: read it with w @ x, "
@@ -269,27 +268,44 @@ _OPERATORS = {
     "truediv": _refuse("w / s", _SCALE),
     "rtruediv": _refuse("s / w", _SCALE),
     "floordiv": _refuse("w // s", _SCALE),
+    "rfloordiv": _refuse("s // w", _SCALE),
     "mod": _refuse("w % s", _SCALE),
+    "rmod": _refuse("s % w", _SCALE),
+    "divmod": _refuse("divmod(w, s)", _SCALE),
+    "rdivmod": _refuse("divmod(s, w)", _SCALE),
     "pow": _refuse("w ** s", _SCALE),
     "rpow": _refuse("s ** w", _SCALE),
     "neg": _refuse("-w", _SCALE),
+    "pos": _refuse("+w", _SCALE),
     "abs": _refuse("abs(w)", _SCALE),
+    "round": _refuse("round(w)", _SCALE),
     "getitem": _refuse("w[…]", _READ_OUT),
+    "setitem": _refuse("w[…] = s", "an array is immutable, and w + dw programs a new one"),
+    "contains": _refuse("s in w", _READ_OUT),
     "len": _refuse("len(w)", "w.shape has its sizes"),
     "iter": _refuse("a loop over w", _READ_OUT),
     "bool": _refuse("bool(w)", _READ_OUT),
     "float": _refuse("float(w)", _READ_OUT),
+    "int": _refuse("int(w)", _READ_OUT),
+    "complex": _refuse("complex(w)", _READ_OUT),
+    "eq": _refuse("w == s", _COMPARE),
+    "ne": _refuse("w != s", _COMPARE),
     "lt": _refuse("w < s", _READ_OUT),
     "le": _refuse("w <= s", _READ_OUT),
     "gt": _refuse("w > s", _READ_OUT),
     "ge": _refuse("w >= s", _READ_OUT),
+    "invert": _refuse("~w", _READ_OUT),
 }
+for _name, _symbol in {"and": "&", "or": "|", "xor": "^", "lshift": "<<", "rshift": ">>"}.items():
+    _OPERATORS[_name] = _refuse(f"w {_symbol} s", _READ_OUT)
+    _OPERATORS[f"r{_name}"] = _refuse(f"s {_symbol} w", _READ_OUT)
 
 
 def _refuse_conversion(*_: Any, **__: Any) -> NoReturn:
     raise TypeError(_AS_ARRAY)
 
 
+# Set on the finished class, `__eq__` leaves its hash as it is: that of the object.
 for _name, _operator in _OPERATORS.items():
     setattr(MemristiveCrossbarArray, f"__{_name}__", _operator)
     setattr(CrossbarType, f"_{_name}", staticmethod(_operator))
@@ -299,6 +315,8 @@ for _class, _name, _attribute in (
     (MemristiveCrossbarArray, "__array__", _refuse_conversion),
     (MemristiveCrossbarArray, "astype", _refuse_conversion),
     (Transposed, "__array__", _refuse_conversion),
+    (Transposed, "__eq__", _refuse("w.T == s", _COMPARE)),
+    (Transposed, "__ne__", _refuse("w.T != s", _COMPARE)),
     (CrossbarType, "T", _hijax.aval_property(Transposed)),
     (CrossbarType, "__jax_array__", _hijax.aval_method(_refuse_conversion)),
     (CrossbarType, "astype", _hijax.aval_method(_refuse_conversion)),

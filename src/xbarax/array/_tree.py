@@ -7,6 +7,7 @@ import jax
 import optax
 from jax import Array
 
+from xbarax.array import _keys
 from xbarax.array._operators import readout
 from xbarax.array._value import MemristiveCrossbarArray
 from xbarax.chip import AbstractChip
@@ -79,12 +80,13 @@ def to_crossbar(
       A tree like `params` with crossbar arrays in the chosen places.
 
     Raises:
-      TypeError: `where` returns something that is not a leaf of the tree.
-      ValueError: nothing is chosen, or a leaf twice.
+      TypeError: `where` returns something that is not a leaf of the tree; `key` is no PRNG key.
+      ValueError: nothing is chosen, or a leaf twice; `key` is a batch of keys.
       TypeError, ValueError: a chosen leaf cannot be programmed; the message names its place.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     chosen = _chosen(where, structure, len(paths))
+    key = _keys.as_typed(key)
     keys = [None] * len(chosen) if key is None else jax.random.split(key, len(chosen))
     leaves = [leaf for _, leaf in paths]
     for index, leaf_key in zip(chosen, keys, strict=True):
@@ -92,8 +94,11 @@ def to_crossbar(
         try:
             leaves[index] = MemristiveCrossbarArray(leaf, chip, leaf_key)
         except (TypeError, ValueError) as error:
-            name = jax.tree_util.keystr(path)
-            raise type(error)(f"to_crossbar: the leaf at {name}: {error}") from error
+            place = f"to_crossbar: the leaf at {jax.tree_util.keystr(path)}"
+            if type(error) in (TypeError, ValueError):
+                raise type(error)(f"{place}: {error}") from error
+            error.add_note(place)  # JAX's own kinds of errors take other arguments
+            raise
     return jax.tree.unflatten(structure, leaves)
 
 

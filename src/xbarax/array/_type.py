@@ -108,6 +108,11 @@ class CrossbarType(_hijax.HiType):
         if spec is None:
             return self
         _check_leads(self, spec)
+        if not self.batch_shape:
+            raise ValueError(
+                f"vmap over {self.str_short()}, which is one array and not a batch: give "
+                "in_axes=None for w (or make a batch of arrays with jax.vmap over weights or keys)"
+            )
         return dataclasses.replace(self, shape=self.shape[1:])
 
     def inc_rank(self, size: int | None, spec: Any) -> "CrossbarType":

@@ -56,10 +56,11 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
       T: the array read in the other direction; good for `w.T @ y` only.
 
     Raises:
-      TypeError: weights that are not floating, or of another floating type than float32; a chip
-        or a key that is none.
-      ValueError: weights that are not two-dimensional, are empty, or (outside of tracing) have
-        NaN or infinite entries; a chip that draws random numbers, and no key.
+      TypeError: weights that are no array, are not floating, or of another floating type than
+        float32; a chip or a key that is none.
+      ValueError: weights that are not two-dimensional, are lists of different lengths, are empty,
+        or (outside of tracing) have NaN or infinite entries; a chip that draws random numbers,
+        and no key.
 
     Derivatives: the tangent of an array is a plain (out, in) array, a change of its effective
     weights; programming is straight-through.
@@ -220,12 +221,12 @@ def _check_weights(weights: ArrayLike) -> Array:
         raise TypeError(
             "weights: given a crossbar array; program what xb.readout(w) gives, or keep w"
         )
-    given: Any = weights if hasattr(weights, "dtype") else np.asarray(weights)
+    given = as_array("weights", weights)
     if given.ndim != 2:
         raise ValueError(
             f"weights: expected two axes (out, in), given {given.ndim} of shape {given.shape}"
         )
-    check_float32("weights", given)
+    check_float32("weights", weights)
     if given.size == 0:
         raise ValueError(f"weights: expected at least one, given the empty shape {given.shape}")
     if _hijax.is_concrete(given):
@@ -233,15 +234,36 @@ def _check_weights(weights: ArrayLike) -> Array:
     return jnp.asarray(given)
 
 
+def as_array(name: str, given: Any) -> Any:
+    """An array as it is, a number or nested lists of numbers as NumPy's; refuses what is neither.
+
+    NumPy's, since JAX would cast its float64 silently.
+    """
+    if hasattr(given, "dtype"):
+        return given
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: expected an array, given nested lists of different lengths: {error}"
+        ) from error
+    if array.dtype.kind not in "biufc":
+        inside = f" with entries of type {array.dtype}" if array.ndim else ""
+        raise TypeError(
+            f"{name}: expected an array of float32 numbers, given {type(given).__name__}{inside}"
+        )
+    return array
+
+
 def check_float32(name: str, given: Any) -> None:
-    """Refuses arrays that are not float32, and says what to cast."""
-    if given.dtype == FLOAT32:
+    """Refuses arrays, numbers and lists that are not float32, and says what to cast."""
+    dtype = as_array(name, given).dtype
+    if dtype == FLOAT32:
         return
-    floating = jnp.issubdtype(given.dtype, jnp.floating)
+    floating = jnp.issubdtype(dtype, jnp.floating)
     wanted = "float32" if floating else "floating-point numbers, float32"
-    raise TypeError(
-        f"{name}: expected {wanted}, given {given.dtype}; cast with {name}.astype(jnp.float32)"
-    )
+    cast = f"{name}.astype(" if hasattr(given, "astype") else f"jnp.asarray({name}, "
+    raise TypeError(f"{name}: expected {wanted}, given {dtype}; cast with {cast}jnp.float32)")
 
 
 def check_finite(name: str, given: Any) -> None:
