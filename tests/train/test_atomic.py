@@ -41,6 +41,27 @@ def test_the_new_content_is_on_the_disk_before_the_old_is_gone(tmp_path, monkeyp
     assert calls == ["fsync", "replace", "fsync"]
 
 
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_errors_of_the_system_name_the_file(call, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+
+    def too_large(*_):
+        raise OSError(27, "File too large", *([] if call == "fsync" else [str(path)]))
+
+    monkeypatch.setattr(os, call, too_large)
+    with pytest.raises(OSError, match=f"File too large: '{path}'"):
+        write_atomically(path, b"content")
+
+
+def test_errors_without_a_number_stay_as_they_are(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("something else")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="^something else$"):
+        write_atomically(tmp_path / "file", b"content")
+
+
 def test_remains_of_a_kill_are_known_and_replaced(tmp_path, monkeypatch):
     path = tmp_path / "file"
     seen = []

@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import pickle
+import re
 import zipfile
 
 import jax
@@ -128,9 +130,31 @@ def test_a_changed_byte_is_noticed(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY", b"PK\x03\x04"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x93NUMPY", b"PK\x03\x04", bytes(range(256)), pickle.dumps([1])]
+)
 def test_another_file_is_no_checkpoint(content, tmp_path):
     path = tmp_path / "checkpoint.npz"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="the checkpoint is damaged") as error:
+        load(path)
+    assert "pickle" not in str(error.value)
+
+
+def test_pickled_objects_are_not_opened(tmp_path):
+    path = saved(tmp_path)
+    rewrite(path, lambda arrays: arrays.update({"params/0/input": np.array([{}], object)}))
+    message = r"the checkpoint is damaged \(it holds pickled objects\); without it"
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_changed_flags_of_the_archive_are_noticed(bit, tmp_path):
+    path = saved(tmp_path)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")  # the last file's entry in the archive's directory
+    content[entry + 10] ^= 1 << bit  # how it is compressed
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="the checkpoint is damaged"):
         load(path)
@@ -170,6 +194,46 @@ def test_a_header_without_an_entry_is_no_checkpoint(entry, tmp_path):
     path = saved(tmp_path)
     rewrite_header(path, lambda header: header.pop(entry))
     with pytest.raises(CheckpointError, match=f"not a checkpoint: .*{entry}"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: {"a": 1},
+        lambda state: 3,
+        lambda state: {**state, "bit_generator": "MT19937"},
+        lambda state: {**state, "state": {"state": 1}},
+        lambda state: {**state, "state": {"state": "1", "inc": 1}},
+        lambda state: {**state, "state": {"state": -1, "inc": 1}},
+        lambda state: {**state, "colour": 1},
+    ],
+)
+def test_a_damaged_state_of_the_random_numbers_is_named(change, tmp_path):
+    path = saved(tmp_path)
+    rewrite_header(path, lambda header: header.update(rng_state=change(header["rng_state"])))
+    message = "checkpoint.npz: expected the state of a PCG64 generator, given "
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize("epochs", [[1, 2, 3, 4], [2], [1, 1], [0, 1]])
+def test_epochs_that_the_run_has_not_are_named(epochs, tmp_path):
+    metrics = tuple(dataclasses.replace(METRICS[0], epoch=epoch) for epoch in epochs)
+    path = tmp_path / "checkpoint.npz"
+    save_checkpoint(path, a_checkpoint(5.0, metrics), CONFIG)
+    message = re.escape(f"metrics of epochs 1, 2, … up to 3, given those of {epochs}")
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"loss": "low"}, {"test_accuracy": None}, {"crossbars": 3}, {"crossbars": {"a": 1}}]
+)
+def test_metrics_that_are_none_are_named(change, tmp_path, as_users_call):
+    path = saved(tmp_path)
+    rewrite_header(path, lambda header: header["metrics"][0].update(change))
+    with pytest.raises(CheckpointError, match="not a checkpoint: .*expected an epoch's metrics"):
         load(path)
 
 

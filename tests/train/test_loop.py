@@ -113,6 +113,14 @@ def test_every_sample_counts_once_in_the_accuracy():
     assert train.measure_accuracy(accuracy, None, batches) == 5 / 9
 
 
+def test_labels_out_of_range_are_named():
+    spikes, labels = a_batch()
+    labels[2] = 7
+    message = r"expected a share in \[0, 1\], given nan for a batch with labels 0 to 7"
+    with pytest.raises(ValueError, match=message):
+        train.measure_accuracy(train.make_accuracy(NET), dense_params(), [(spikes, labels)])
+
+
 @pytest.mark.parametrize("samples", [3, 7, 49, 999])
 def test_counts_survive_their_share_in_single_precision(samples):
     for correct in range(samples + 1):

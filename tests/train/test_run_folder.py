@@ -3,7 +3,13 @@ import json
 import pytest
 
 from tests.train.small import CONFIG
-from xbarax.train import EpochMetrics, RunFolderError, create_run_folder, open_run_folder
+from xbarax.train import (
+    EpochMetrics,
+    RunFolderError,
+    create_run_folder,
+    open_run_folder,
+    run_folder,
+)
 from xbarax.train.run_folder import append_metrics, check_unused, write_metrics
 
 FIRST = EpochMetrics(epoch=1, loss=0.5, test_accuracy=0.25, crossbars={"layer 2 input": {"a": 1}})
@@ -75,6 +81,17 @@ def test_metrics_are_lines_of_json(tmp_path):
         },
         {"epoch": 2, "loss": 0.25, "test_accuracy": 0.5, "crossbars": {}},
     ]
+
+
+def test_metrics_that_cannot_be_written_name_their_file(tmp_path, monkeypatch):
+    folder = create_run_folder(tmp_path, CONFIG)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_folder, "metrics_line", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{folder.metrics}'"):
+        append_metrics(folder, FIRST)
 
 
 def test_writing_metrics_mends_what_a_kill_left(tmp_path):

@@ -1,6 +1,8 @@
 """Files that are either as they were or completely new, whenever the process ends."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 _SUFFIX = ".partial"
@@ -14,7 +16,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     partial = path.with_name(f".{path.name}{_SUFFIX}")
     try:
-        with open(partial, "wb") as file:
+        with naming(path), open(partial, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -23,6 +25,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the file's name into the system's errors that lack one, as those of writing do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def is_partial(path: Path) -> bool:

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,9 @@ from xbarax.train.metrics import EpochMetrics, metrics_from_dict, metrics_to_dic
 
 _FORMAT = 1
 _HEADER = "header"
+
+_ARCHIVE = b"PK"
+"""What a zip archive begins with."""
 
 
 class CheckpointError(ValueError):
@@ -74,8 +76,8 @@ def load_checkpoint(path: Path, like: Checkpoint, config: TrainConfig) -> Checkp
       config: the run's configuration.
 
     Raises:
-      CheckpointError: the file is damaged, of another version, of another configuration, or does
-        not hold what `like` has.
+      CheckpointError: the file is damaged, of another version, of another configuration, does not
+        hold what `like` has, or holds more epochs than the configuration.
       OSError: the file cannot be read.
     """
     arrays = _read_arrays(path)
@@ -96,6 +98,8 @@ def load_checkpoint(path: Path, like: Checkpoint, config: TrainConfig) -> Checkp
         raise CheckpointError(
             f"{path}: expected a checkpoint of this configuration, but {'; '.join(differences)}"
         )
+    _check_rng_state(path, rng_state, like.rng_state)
+    _check_epochs(path, [entry.epoch for entry in metrics], config.epochs)
     leaves = [_restore_leaf(path, name, leaf, arrays) for name, leaf in _named_leaves(like)]
     if arrays:
         raise CheckpointError(f"{path}: holds unknown arrays: {', '.join(sorted(arrays))}")
@@ -127,6 +131,25 @@ def _leaf_arrays(name: str, leaf: Any) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf)}
 
 
+def _check_rng_state(path: Path, given: Any, like: Mapping[str, Any]) -> None:
+    kind = like["bit_generator"]
+    generator = getattr(np.random, kind)()
+    message = f"{path}: expected the state of a {kind} generator, given {given!r}"
+    try:
+        generator.state = given
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(message) from error
+    if generator.state != given:  # NumPy passes over what it does not know
+        raise CheckpointError(message)
+
+
+def _check_epochs(path: Path, given: list[int], epochs: int) -> None:
+    if given != list(range(1, len(given) + 1)) or len(given) > epochs:
+        raise CheckpointError(
+            f"{path}: expected metrics of epochs 1, 2, … up to {epochs}, given those of {given}"
+        )
+
+
 def _restore_leaf(path: Path, name: str, like: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Takes the leaf's arrays out of `arrays`."""
     taken = {}
@@ -146,12 +169,20 @@ def _restore_leaf(path: Path, name: str, like: Any, arrays: dict[str, np.ndarray
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     # From memory: NumPy would keep the file open after an error.
-    content = io.BytesIO(path.read_bytes())
+    content = path.read_bytes()
+    if not content.startswith(_ARCHIVE):
+        raise _damaged(path, "it is no archive of arrays")
     try:
-        with np.load(content, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
-        raise CheckpointError(
-            f"{path}: the checkpoint is damaged ({error}); without it, the run starts anew: "
-            f"delete it to do so"
-        ) from error
+    except Exception as error:  # of many kinds, from NumPy, zipfile and its decompressors
+        # NumPy's advice is to unpickle, which a checkpoint never needs and nobody should do.
+        pickled = "pickle" in str(error)
+        raise _damaged(path, "it holds pickled objects" if pickled else error) from error
+
+
+def _damaged(path: Path, why: Any) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: the checkpoint is damaged ({why}); without it, the run starts anew: delete it to "
+        f"do so"
+    )

@@ -97,10 +97,19 @@ def measure_accuracy(accuracy: Accuracy, params: Any, batches: Iterable[Batch]) 
       accuracy: what `make_accuracy` returned.
       params: parameters.
       batches: the batches, at least one.
+
+    Raises:
+      ValueError: a batch has no share of right answers, since a label is out of range.
     """
     correct, samples = 0, 0
     for spikes, labels in batches:
+        share = float(accuracy(params, spikes, labels))
+        if not 0 <= share <= 1:
+            raise ValueError(
+                f"measure_accuracy: expected a share in [0, 1], given {share} for a batch with "
+                f"labels {min(labels)} to {max(labels)}: is one out of range?"
+            )
         # Shares of whole samples: rounding gives the count back exactly.
-        correct += round(float(accuracy(params, spikes, labels)) * len(labels))
+        correct += round(share * len(labels))
         samples += len(labels)
     return correct / samples

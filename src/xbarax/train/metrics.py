@@ -33,9 +33,21 @@ def metrics_to_dict(metrics: EpochMetrics) -> dict[str, Any]:
 
 
 def metrics_from_dict(entries: dict[str, Any]) -> EpochMetrics:
-    """The metrics that `metrics_to_dict` was given; null is NaN again."""
+    """The metrics that `metrics_to_dict` was given; null is NaN again.
+
+    Raises:
+      KeyError, TypeError: the entries are not those of metrics.
+    """
     loss = math.nan if entries["loss"] is None else entries["loss"]
-    return EpochMetrics(**{**entries, "loss": loss})
+    metrics = EpochMetrics(**{**entries, "loss": loss})
+    numbers = (metrics.epoch, metrics.loss, metrics.test_accuracy)
+    counters = metrics.crossbars.values() if isinstance(metrics.crossbars, dict) else [None]
+    if not (
+        all(isinstance(number, int | float) for number in numbers)
+        and all(isinstance(counts, dict) for counts in counters)
+    ):
+        raise TypeError(f"expected an epoch's metrics, given {entries!r}")
+    return metrics
 
 
 def metrics_line(metrics: EpochMetrics) -> str:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from xbarax.train._atomic import is_partial, write_atomically
+from xbarax.train._atomic import is_partial, naming, write_atomically
 from xbarax.train.config import TrainConfig, config_from_dict, config_to_dict
 from xbarax.train.metrics import EpochMetrics, metrics_line
 
@@ -108,5 +108,5 @@ def write_metrics(folder: RunFolder, metrics: Sequence[EpochMetrics]) -> None:
 
 def append_metrics(folder: RunFolder, metrics: EpochMetrics) -> None:
     """Adds an epoch's line to the folder's metrics."""
-    with open(folder.metrics, "ab") as file:
+    with naming(folder.metrics), open(folder.metrics, "ab") as file:
         file.write(metrics_line(metrics).encode())
