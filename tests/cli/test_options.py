@@ -26,6 +26,7 @@ class Inner:
 class Options:
     inner: Annotated[Inner, tyro.conf.OmitArgPrefixes] = Inner()
     sizes: tuple[int, ...] = (1, 2)
+    share: float = 0.5
 
 
 def parse(*words, default=Options()):  # noqa: B008, an immutable default
@@ -40,7 +41,7 @@ def test_what_is_not_given_keeps_its_default():
 
 
 def test_names_are_those_that_are_typed():
-    assert option_names(Options()) == ["--how-many", "--kind", "--sizes"]
+    assert option_names(Options()) == ["--how-many", "--kind", "--sizes", "--share"]
 
 
 @pytest.mark.parametrize(
@@ -50,11 +51,18 @@ def test_names_are_those_that_are_typed():
         (["--how-mny=3"], r"unknown option --how-mny; did you mean --how-many\?"),
         (["--zz"], "unknown option --zz; xbarax test --help lists the options"),
         (["word"], "unexpected word 'word'; xbarax test --help lists the options"),
-        (["--how-many", "x"], "^--how-many: invalid literal for int.*'x'$"),
-        (["--how-many"], "Missing value for argument '--how-many'"),
+        (["--how-many", "x"], "^--how-many: expected an integer, given 'x'$"),
+        (["--how-many=1.5"], "^--how-many: expected an integer, given '1.5'$"),
+        (["--how_many", "1e3"], "^--how-many: expected an integer, given '1e3'$"),
+        (["--how-many", "1", "--how-many", "y"], "^--how-many: expected an integer, given 'y'$"),
+        (["--how-many"], "^--how-many: expected an integer, given nothing$"),
+        (["--how-many", "--kind", "dense"], "^--how-many: expected an integer, given nothing$"),
+        (["--share", "half"], "^--share: expected a number, given 'half'$"),
+        (["--kind"], "^--kind: expected a value, given nothing$"),
         (["--how-many", "-1"], "^how_many: expected at least 0, given -1$"),
         (["--kind", "blue"], "invalid choice 'blue' for argument '--kind'.*'dense', 'sparse'"),
-        (["--sizes", "1", "x"], "--sizes: .*'x'"),
+        (["--sizes", "1", "x"], "^--sizes: expected integers with spaces .*, given '1 x'$"),
+        (["--sizes", "16,32,2"], "^--sizes: expected integers with spaces .*, given '16,32,2'$"),
     ],
 )
 @pytest.mark.parametrize("columns", ["40", "200"])
@@ -76,7 +84,7 @@ def test_refusals_are_a_line(words, message, columns, encoding, monkeypatch):
 
 def test_some_options_can_be_read_without_the_others():
     assert parse_some(["--sizes", "3", "--how-many", "4", "--colour"], Inner()) == Inner(4)
-    with pytest.raises(UserError, match="^--how-many: invalid literal for int.*'x'$"):
+    with pytest.raises(UserError, match="^--how-many: expected an integer, given 'x'$"):
         parse_some(["--how-many", "x"], Inner())
 
 

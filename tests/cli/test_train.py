@@ -169,6 +169,8 @@ def test_a_full_disk_is_an_error_of_the_users(tmp_path, capsys, monkeypatch):
         (["--reusme"], "unknown option --reusme; did you mean --resume?"),
         (["--epochs", "0"], "epochs: expected at least 1, given 0"),
         (["--network", "16"], "network: expected at least two sizes, inputs and classes, given"),
+        (["--network", "16,32,2"], "--network: expected integers with spaces between them, given"),
+        (["--epochs", "abc"], "--epochs: expected an integer, given 'abc'"),
         (["--crossbar", "first"], "invalid choice 'first' for argument '--crossbar'"),
         (["--chip", "lib.so"], "chip: expected 'ideal' where crossbar is 'none'"),
         (["--chip", "lib.so", "--crossbar", "last"], "lib.so: no such file"),
@@ -269,3 +271,6 @@ def test_help_tells_of_every_option(capsys):
     out = capsys.readouterr().out
     for name in ("out", "resume", "network", "crossbar", "chip", "epochs", "seed", "batch-size"):
         assert f"--{name}" in out
+    assert "The folder that keeps the run." in out
+    assert "Data, network, crossbars and optimiser. Equal options, equal runs." in out
+    assert "whether it has begun" not in out and "notebook" not in out

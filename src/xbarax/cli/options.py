@@ -16,6 +16,11 @@ Options = TypeVar("Options")
 # What tyro frames its messages with: box drawing (U+2500 to U+257F), and colours.
 _FRAME = re.compile("[\u2500-\u257f]|\x1b\\[[0-9;]*m")
 
+# What tyro says of a value that is not of the option's type, or is not there.
+_REFUSED_VALUE = re.compile(r"(--[\w-]+): |Missing value for argument '(--[\w-]+)'")
+
+_KINDS = {int: ("an integer", "integers"), float: ("a number", "numbers")}
+
 
 def parse_options(
     command: str, arguments: Sequence[str], default: Options, description: str
@@ -58,14 +63,19 @@ def parse_some(arguments: Sequence[str], default: Options) -> Options:
 
 def option_names(options: Any) -> list[str]:
     """The names of a dataclass's options as they are typed, those of inner dataclasses included."""
-    names = []
+    return list(_defaults(options))
+
+
+def _defaults(options: Any) -> dict[str, Any]:
+    """The values of a dataclass's options by the names that are typed."""
+    defaults = {}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if dataclasses.is_dataclass(value):
-            names += option_names(value)
+            defaults.update(_defaults(value))
         else:
-            names.append("--" + field.name.replace("_", "-"))
-    return names
+            defaults["--" + field.name.replace("_", "-")] = value
+    return defaults
 
 
 def refuse_unknown(command: str, words: Sequence[str], known: Sequence[str]) -> None:
@@ -93,7 +103,37 @@ def _call_tyro(form: type, **settings: Any) -> tuple[Any, list[str]]:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise UserError(_one_line(printed.getvalue())) from None
+        message = _one_line(printed.getvalue())
+        refused = _REFUSED_VALUE.match(message)
+        defaults = _defaults(settings["default"])
+        if refused and (name := refused[1] or refused[2]) in defaults:
+            message = _refused_value(name, defaults[name], settings["args"])
+        raise UserError(message) from None
+
+
+def _refused_value(name: str, default: Any, words: Sequence[str]) -> str:
+    """Says in our own words what is wrong with an option's value, or that it has none."""
+    if isinstance(default, tuple):
+        wanted = f"{_KINDS[type(default[0])][1]} with spaces between them"
+    else:
+        wanted = _KINDS.get(type(default), ("a value", ""))[0]
+    given = " ".join(_values(name, words))
+    return f"{name}: expected {wanted}, given {repr(given) if given else 'nothing'}"
+
+
+def _values(name: str, words: Sequence[str]) -> list[str]:
+    """The words that follow an option, where it is given for the last time."""
+    values: list[str] = []
+    reading = False
+    for word in words:
+        if word.startswith("--"):
+            typed, equals, value = word.partition("=")
+            reading = typed.replace("_", "-") == name
+            if reading:
+                values = [value] if equals else []
+        elif reading:
+            values.append(word)
+    return values
 
 
 def _one_line(framed: str) -> str:

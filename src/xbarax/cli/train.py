@@ -27,7 +27,7 @@ _DESCRIPTION = (
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where the run lies, and whether it has begun."""
+    """The folder that keeps the run."""
 
     out: Annotated[
         Path | None,
@@ -44,7 +44,11 @@ class _Place:
 @dataclasses.dataclass(frozen=True)
 class _Options:
     place: Annotated[_Place, tyro.conf.OmitArgPrefixes]
-    training: Annotated[train.TrainConfig, tyro.conf.OmitArgPrefixes]
+    training: Annotated[
+        train.TrainConfig,
+        tyro.conf.OmitArgPrefixes,
+        tyro.conf.arg(help="Data, network, crossbars and optimiser. Equal options, equal runs."),
+    ]
 
 
 def run(arguments: Sequence[str]) -> int:
