@@ -32,6 +32,8 @@ test: $(VENV)/.installed ## Run the tests
 
 bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against the 2023 notebook
 	$(BIN)/python benchmarks/crossbar_against_array.py
+	$(BIN)/python benchmarks/monte_carlo.py
+	$(BIN)/python benchmarks/stored_or_drawn.py
 	$(if $(NOTEBOOK),$(BIN)/python benchmarks/notebook.py $(NOTEBOOK))
 
 notebooks: $(VENV)/.installed ## Execute the notebooks in docs/, without writing to them

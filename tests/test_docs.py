@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from xbarax import cli
+from xbarax.chip import device
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,6 +26,7 @@ NAMESPACES = {
     "xb.array": "xbarax.array",
     "xb.converter": "xbarax.chip.converter",
     "xb.device": "xbarax.chip.device",
+    "xb.device.characterise": "xbarax.chip.device.characterise",
     "xb.hardware": "xbarax.hardware",
     "xb.mapping": "xbarax.chip.mapping",
     "xb.wires": "xbarax.chip.wires",
@@ -105,16 +107,15 @@ def test_the_code_of_a_page_runs_and_prints_what_it_says(
 
 
 def _public(module: types.ModuleType) -> dict[str, object]:
-    """What a package exports: `from … import X as X`."""
+    """What a package exports, `from … import X as X`, or else what a module defines."""
     assert module.__file__ is not None
-    imports = (
-        alias
-        for node in ast.walk(ast.parse(Path(module.__file__).read_text()))
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-        if alias.name == alias.asname
-    )
-    return {alias.name: getattr(module, alias.name) for alias in imports}
+    names = []
+    for node in ast.parse(Path(module.__file__).read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            names += [alias.name for alias in node.names if alias.name == alias.asname]
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            names.append(node.name)
+    return {name: getattr(module, name) for name in names}
 
 
 def _names() -> dict[str, tuple[object, set[str]]]:
@@ -131,6 +132,7 @@ def _names() -> dict[str, tuple[object, set[str]]]:
 def test_the_namespaces_have_names():
     names = set.union(*(names for _, names in _names().values()))
     assert {"xb.read", "xb.device.Ideal", "snn.LIF", "datasets.BatchLoader"} <= names
+    assert "xb.device.characterise.drift" in names
 
 
 @pytest.mark.parametrize("name", _names())
@@ -153,6 +155,18 @@ def test_the_options_on_the_pages_are_those_of_the_command(capsys):
     assert {"--network", "--resume"} <= offered
     assert set(option.findall((ROOT / "docs" / "training.md").read_text())) == offered
     assert set(option.findall((ROOT / "README.md").read_text())) <= offered
+
+
+def test_the_presets_on_the_page_are_those_of_the_command(capsys):
+    assert cli.main(["chips"]) == 0
+    listed = dict(re.findall(r"^(\w+)  +(\S+ – \S+ \S+)  ", capsys.readouterr().out, re.MULTILINE))
+    assert {"pcm", "reram_soft_bounds"} <= listed.keys() == set(device.presets.PRESETS)
+    page = (ROOT / "docs" / "devices.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (statistics|pulses) \|", page, re.MULTILINE)
+    assert {name: range_ for name, range_, _ in rows} == listed
+    for name, _, known_by in rows:
+        pulsed = isinstance(device.presets.PRESETS[name].make(), device.AbstractPulsed)
+        assert known_by == ("pulses" if pulsed else "statistics"), name
 
 
 # ---- Links lead somewhere ----------------------------------------------------------------------

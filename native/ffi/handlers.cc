@@ -2,6 +2,7 @@
 //
 // All take leading batch axes (*batch), the same for every operand, so that vmap is one call.
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "ffi/driver_registry.h"
+#include "kernels/parallel.h"
 #include "kernels/read.h"
 #include "kernels/update.h"
 #include "xla/ffi/api/ffi.h"
@@ -74,6 +76,30 @@ bool FindReadShape(Dims g, Dims x, Dims y, bool transposed, ReadShape* shape) {
   return x[last] == from && y[lead] == shape->rows && y[last] == to;
 }
 
+constexpr int64_t kParallelWork = int64_t{1} << 18;  // multiply-adds worth a second thread
+
+// Calls body(0) ... body(count - 1), on several threads where there is enough to do.
+//
+// Throws what a body threw, once all have ended: threads of the pool must not.
+void ForEachArray(Executor& executor, int64_t count, int64_t work,
+                  const std::function<void(int64_t)>& body) {
+  const int64_t pieces = std::min<int64_t>(count, 4 * static_cast<int64_t>(executor.threads()));
+  if (pieces < 2 || count * work < kParallelWork) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  std::atomic<bool> failed{false};
+  ParallelFor(executor, static_cast<size_t>(pieces), [&](size_t piece) {
+    const int64_t p = static_cast<int64_t>(piece);
+    try {
+      for (int64_t i = p * count / pieces; i < (p + 1) * count / pieces; ++i) body(i);
+    } catch (const std::bad_alloc&) {
+      failed = true;
+    }
+  });
+  if (failed) throw std::bad_alloc();
+}
+
 ffi::Error ReadImpl(ffi::ThreadPool pool, Array g, Array x, Result y, bool transposed) {
   ReadShape s;
   if (!FindReadShape(g.dimensions(), x.dimensions(), y->dimensions(), transposed, &s))
@@ -81,14 +107,14 @@ ffi::Error ReadImpl(ffi::ThreadPool pool, Array g, Array x, Result y, bool trans
   XlaExecutor executor(pool);
   const int64_t from = transposed ? s.out : s.in, to = transposed ? s.in : s.out;
   try {
-    for (int64_t b = 0; b < s.batch; ++b) {
+    ForEachArray(executor, s.batch, s.rows * s.out * s.in, [&](int64_t b) {
       const Crossbar array{g.typed_data() + b * s.out * s.in, static_cast<size_t>(s.out),
                            static_cast<size_t>(s.in)};
       const float* inputs = x.typed_data() + b * s.rows * from;
       float* outputs = y->typed_data() + b * s.rows * to;
       (transposed ? ReadTransposed : Read)(array, inputs, static_cast<size_t>(s.rows), outputs,
                                            executor);
-    }
+    });
   } catch (const std::bad_alloc&) {
     return ffi::Error(ffi::ErrorCode::kResourceExhausted, "xbarax read: out of memory");
   }

@@ -198,8 +198,8 @@ def test_to_crossbar_names_the_leaf_of_another_type():
 class Careless(Noisy):
     """A device that takes a traced number for a concrete one: JAX's own kind of TypeError."""
 
-    def program(self, targets, key):
-        return super().program(targets * float(targets[0, 0, 0]), key)
+    def program(self, targets, start, key):
+        return super().program(targets * float(targets[0, 0, 0]), start, key)
 
 
 def test_to_crossbar_names_the_leaf_of_jaxs_own_errors():

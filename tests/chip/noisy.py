@@ -26,6 +26,14 @@ class Noisy(AbstractDevice):
     read: float = 0.0
 
     @property
+    def conductance_range(self) -> tuple[float, float]:
+        return -float("inf"), float("inf")
+
+    @property
+    def zero_conductance(self) -> float:
+        return 0.0
+
+    @property
     def noisy_read(self) -> bool:
         return self.read > 0
 
@@ -33,18 +41,27 @@ class Noisy(AbstractDevice):
     def noisy_program(self) -> bool:
         return self.write > 0
 
-    def program(self, target: Array, key: Array | None) -> dict[str, Array]:
+    def program(self, target: Array, start: float, key: Array | None) -> dict[str, Array]:
         fresh = {
-            "conductance": jnp.zeros_like(target),
+            "conductance": jnp.full_like(target, start),
             "pulses": jnp.zeros(target.shape, jnp.int32),
         }
-        return self.update(fresh, target, key)
+        return self.update(fresh, target - start, key)
 
     def update(self, cells: dict[str, Array], delta: Array, key: Array | None) -> dict[str, Array]:
         conductance = cells["conductance"] + delta
         if self.noisy_program:
             conductance += self.write * jax.random.normal(key, delta.shape, delta.dtype)
         return {"conductance": conductance, "pulses": cells["pulses"] + 1}
+
+    def target(self, cells: dict[str, Array]) -> Array:
+        return cells["conductance"]
+
+    def current_terms(self, conductance: Array) -> tuple[Array, ...]:
+        return (conductance,)
+
+    def age(self, cells: dict[str, Array], seconds: Array) -> dict[str, Array]:
+        return cells
 
     def conductance(self, cells: dict[str, Array]) -> Array:
         return cells["conductance"]

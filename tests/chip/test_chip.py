@@ -33,13 +33,14 @@ STATIONS = {
     "device": "AbstractDevice",
     "mapping": "AbstractMapping",
     "wires": "AbstractWires",
-    "dac": "AbstractConverter",
-    "adc": "AbstractConverter",
+    "dac": "AbstractDAC",
+    "adc": "AbstractADC",
+    "programming": "AbstractProgramming",
 }
 
 
 @pytest.mark.parametrize("station", STATIONS)
-@pytest.mark.parametrize("given", [None, "ideal", 8, xb.device.Ideal], ids=repr)
+@pytest.mark.parametrize("given", ["ideal", 8, xb.device.Ideal], ids=repr)
 def test_refuses_what_is_no_station(station, given, as_users_call):
     message = f"Chip({station}=…) expects an {STATIONS[station]}, given {given!r}"
     with pytest.raises(TypeError, match=re.escape(message)):
@@ -65,12 +66,6 @@ def test_refuses_unknown_words(field, expected, as_users_call):
         xb.Chip(**{field: "fast"})
 
 
-def test_refuses_native_kernels_where_there_are_none():
-    message = "implementation='native': only the ideal chip has native kernels; use 'auto' or 'jax'"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        xb.Chip(device=Noisy(), implementation="native")
-
-
 # ---- The order of the stations -----------------------------------------------------------------
 
 
@@ -78,14 +73,30 @@ def test_refuses_native_kernels_where_there_are_none():
 class Doubling(xb.mapping.AbstractMapping):
     """Two planes with the weights in each; their sums are averaged."""
 
-    def targets(self, weights, device):
-        return jnp.stack([weights, weights])
+    fixed_range = None
+    bounded = False
+    reference = "none"
 
-    def deltas(self, delta, device):
-        return jnp.stack([delta, delta])
+    def check(self, device):
+        pass
 
-    def combine(self, planes, device):
-        return planes.mean(0)
+    def largest(self, weights):
+        return jnp.ones((), jnp.float32)
+
+    def start(self, device):
+        return 0.0
+
+    def coefficients(self, device):
+        return 0.5, 0.5
+
+    def targets(self, unit, device):
+        return jnp.stack([unit, unit])
+
+    def deltas(self, change, present, device):
+        return jnp.stack([change, change])
+
+    def worn(self, present, device):
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,13 +108,37 @@ class Leaking(xb.wires.AbstractWires):
 
 
 @dataclasses.dataclass(frozen=True)
-class Rounding(xb.converter.AbstractConverter):
-    """A converter of integers."""
+class RoundingDAC(xb.converter.AbstractDAC):
+    """A converter to integers of two volts."""
 
-    def convert(self, values):
-        return jnp.round(values)
+    v_read = 2.0
+
+    def convert(self, inputs):
+        return jnp.round(inputs)
+
+    def convert_scaled(self, inputs):
+        return inputs
 
 
+@dataclasses.dataclass(frozen=True)
+class RoundingADC(xb.converter.AbstractADC):
+    """A converter of amperes to integers."""
+
+    exact = False
+    calibrated = False
+    clips = False
+
+    def convert(self, currents, calibration):
+        return jnp.round(currents)
+
+    def inside(self, currents, calibration):
+        raise NotImplementedError
+
+    def convert_scaled(self, currents):
+        return currents
+
+
+VOLT = xb.DAC(v_read=1.0)
 W = jnp.array([[1.0, 2.0, 4.0], [-1.0, 3.0, 0.0]])
 X = jnp.array([0.6, 1.4, -2.2])  # rounded: 1, 1, -2
 
@@ -113,11 +148,14 @@ X = jnp.array([0.6, 1.4, -2.2])  # rounded: 1, 1, -2
     [
         ({"mapping": Doubling()}, [-5.4, 3.6]),
         ({"wires": Leaking()}, [-2.7, 1.8]),
-        ({"dac": Rounding()}, [-5.0, 2.0]),
-        ({"adc": Rounding()}, [-5.0, 4.0]),  # -5.4 and 3.6
-        ({"adc": Rounding(), "tile": (2, 2)}, [-6.0, 4.0]),  # 3.4 - 8.8 and 3.6 + 0
-        ({"wires": Leaking(), "adc": Rounding()}, [-3.0, 2.0]),  # -2.7 and 1.8
-        ({"mapping": Doubling(), "wires": Leaking(), "dac": Rounding()}, [-2.5, 1.0]),
+        ({"dac": RoundingDAC()}, [-5.0, 2.0]),
+        ({"dac": VOLT, "adc": RoundingADC()}, [-5.0, 4.0]),  # -5.4 and 3.6
+        # 3.4 - 8.8 and 3.6 + 0
+        ({"dac": VOLT, "adc": RoundingADC(), "tile": (2, 2)}, [-6.0, 4.0]),
+        ({"wires": Leaking(), "dac": VOLT, "adc": RoundingADC()}, [-3.0, 2.0]),  # -2.7 and 1.8
+        ({"dac": RoundingDAC(), "adc": RoundingADC()}, [-5.0, 2.0]),  # -10 and 4 at two volts
+        ({"dac": xb.DAC(v_read=0.5), "adc": RoundingADC()}, [-6.0, 4.0]),  # -2.7 and 1.8 at half
+        ({"mapping": Doubling(), "wires": Leaking(), "dac": RoundingDAC()}, [-2.5, 1.0]),
     ],
 )
 def test_data_passes_the_stations_in_order(stations, expected):
@@ -133,8 +171,9 @@ Y = jnp.array([1.2, 2.4])  # rounded: 1, 2
     ("stations", "expected"),
     [
         ({"wires": Leaking()}, [-0.6, 4.8, 2.4]),
-        ({"dac": Rounding()}, [-1.0, 8.0, 4.0]),
-        ({"adc": Rounding(), "tile": (3, 1)}, [-1.0, 9.0, 5.0]),  # 1.2, 2.4, 4.8 and -2.4, 7.2, 0
+        ({"dac": RoundingDAC()}, [-1.0, 8.0, 4.0]),
+        # 1.2, 2.4, 4.8 and -2.4, 7.2, 0
+        ({"dac": VOLT, "adc": RoundingADC(), "tile": (3, 1)}, [-1.0, 9.0, 5.0]),
     ],
 )
 def test_transposed_reads_pass_them_too(stations, expected):

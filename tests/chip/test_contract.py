@@ -1,4 +1,8 @@
-"""What holds for every chip in the registry, whatever its device does."""
+"""What holds for every chip in the registry, whatever its device does.
+
+Inputs are levels of 8-bit converters between −1 and 1, at which gradients are those of the plain
+product.
+"""
 
 import copy
 import pickle
@@ -10,12 +14,19 @@ from jax import lax
 from jax import numpy as jnp
 
 import xbarax as xb
-from tests.chip.registry import CHIPS
+from tests.chip.registry import CHIPS, OTHERS
 from tests.helpers import assert_close, assert_equal, normal
 
 N_OUT, N_IN, N_ROWS = 5, 7, 4
-W, DW = normal(0, N_OUT, N_IN), normal(1, N_OUT, N_IN)
-XS, C = normal(2, N_ROWS, N_IN), normal(3, N_OUT)
+W, DW = normal(0, N_OUT, N_IN), 0.5 * normal(1, N_OUT, N_IN)
+
+
+def to_levels(x):
+    """The nearest levels of an 8-bit DAC."""
+    return np.clip(np.rint(127 * x), -127, 127).astype(np.float32) / np.float32(127)
+
+
+XS, C = to_levels(0.7 * normal(2, N_ROWS, N_IN)), to_levels(0.7 * normal(3, N_OUT))
 X = XS[0]
 READ_KEY = jax.random.key(7)
 
@@ -230,6 +241,15 @@ def test_is_stored_whole(chip):
         assert_equal(observed(twin + DW, XS, W.T), observed(w + DW, XS, W.T))
 
 
+def test_ages_add_up(chip):
+    w = make(chip)
+    total = observed(xb.age(w, 5e4), XS, W.T)
+    assert_close(observed(xb.age(xb.age(w, 4.0), 49_996.0), XS, W.T), total)
+    assert_close(observed(jax.jit(xb.age)(w, 5e4), XS, W.T), total)
+    gradient = jax.grad(lambda w: jnp.sum(DW * xb.readout(xb.age(w, 5e4) + DW)))(w)
+    assert_equal(gradient, jnp.asarray(DW))
+
+
 def test_needs_a_key_where_it_draws_random_numbers(chip):
     if not (chip.noisy_read or chip.noisy_program):
         return assert_equal(
@@ -237,3 +257,23 @@ def test_needs_a_key_where_it_draws_random_numbers(chip):
         )
     with pytest.raises(ValueError, match="this chip draws random numbers and needs a key"):
         xb.MemristiveCrossbarArray(W, chip)
+
+
+@pytest.mark.parametrize("chip", OTHERS.values(), ids=list(OTHERS))
+def test_other_devices_live_a_whole_life(chip):
+    @jax.jit
+    def life(keys):
+        def one(key):
+            w = xb.age(xb.MemristiveCrossbarArray(W, chip, key) + DW, 3600.0)
+            return observe(w, XS, W.T), jax.grad(loss, argnums=(0, 1))(w, XS)
+
+        return jax.tree.map(lambda *each: jnp.stack(each), *map(one, keys)), jax.vmap(one)(keys)
+
+    loop, mapped = life(jax.random.split(READ_KEY, 2))
+    assert_close(mapped, loop)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(loop))
+    weights, read = loop[0]["readout"], loop[0]["read"]
+    assert np.mean(weights[0] != weights[1]) > 0.5
+    # Each chip still computes about what it was told to.
+    for seen, told in ((weights, W + DW), (read, XS @ (W + DW).T)):
+        assert np.corrcoef(np.ravel(seen), np.ravel(np.stack([told] * 2)))[0, 1] > 0.7

@@ -24,13 +24,23 @@ def test_reads_as_one_matrix(shape, tile):
 
 
 def converters_see(tile, shape, transpose=False):
-    """The shape of what the ADC is given, (planes, tiles out, tiles in, rows, lines)."""
+    """The shape of what the ADC is given, (rows, planes, tiles out, tiles in, lines)."""
     seen = []
 
-    class Looking(xb.converter.AbstractConverter):
-        def convert(self, values):
-            seen.append(values.shape)
-            return values
+    class Looking(xb.converter.AbstractADC):
+        exact = False
+        calibrated = False
+        clips = False
+
+        def convert(self, currents, calibration):
+            seen.append(currents.shape)
+            return currents
+
+        def inside(self, currents, calibration):
+            raise NotImplementedError
+
+        def convert_scaled(self, currents):
+            raise NotImplementedError
 
     chip = xb.Chip(adc=Looking(), tile=tile)
     w = xb.MemristiveCrossbarArray(normal(0, *shape), chip)
@@ -40,10 +50,10 @@ def converters_see(tile, shape, transpose=False):
 
 def test_a_tile_counts_inputs_first():
     # 12 word lines in tiles of 5, 7 bit lines in tiles of 2.
-    assert converters_see((5, 2), (7, 12)) == (1, 4, 3, 3, 2)
-    assert converters_see((5, 2), (7, 12), transpose=True) == (1, 3, 4, 3, 5)
+    assert converters_see((5, 2), (7, 12)) == (3, 1, 4, 3, 2)
+    assert converters_see((5, 2), (7, 12), transpose=True) == (3, 1, 3, 4, 5)
 
 
 def test_a_tile_is_no_larger_than_its_layer():
-    assert converters_see((64, 64), (7, 12)) == (1, 1, 1, 3, 7)
-    assert converters_see(None, (7, 12)) == (1, 1, 1, 3, 7)
+    assert converters_see((64, 64), (7, 12)) == (3, 1, 1, 1, 7)
+    assert converters_see(None, (7, 12)) == (3, 1, 1, 1, 7)

@@ -61,7 +61,7 @@ def test_bad_values_are_refused(changes, message, as_users_call):
     [
         ({"network": [16, 2]}, r"network: expected a tuple of layer sizes, given \[16, 2\]"),
         ({"network": (16, 2.0)}, "network: expected an integer, given 2.0"),
-        ({"chip": ""}, "chip: expected 'ideal' or the path of a library, given ''"),
+        ({"chip": ""}, "chip: expected 'ideal', a preset or the path of a library, given ''"),
         ({"epochs": 2.0}, "epochs: expected an integer, given 2.0"),
         ({"epochs": True}, "epochs: expected an integer, given True"),
         ({"learning_rate": "fast"}, "learning_rate: expected a number, given 'fast'"),

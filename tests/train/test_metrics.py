@@ -28,16 +28,16 @@ def test_a_loss_that_is_not_finite_is_null_in_the_file(loss):
 
 
 def test_an_epoch_without_trouble_has_no_warning():
-    before = metrics(epoch=2, not_finite=0, saturated=5, pulses=10)
-    assert epoch_warnings(metrics(not_finite=0, saturated=5, pulses=20), before) == []
+    before = metrics(epoch=2, not_finite=0, not_converged=5, pulses=10)
+    assert epoch_warnings(metrics(not_finite=0, not_converged=5, pulses=20), before) == []
     assert epoch_warnings(metrics(epoch=1, not_finite=0, pulses=7), None) == []
 
 
 def test_counters_that_grew_are_warned_of():
-    before = metrics(epoch=2, not_finite=0, saturated=5, pulses=10)
-    assert epoch_warnings(metrics(not_finite=2, saturated=8, pulses=20), before) == [
+    before = metrics(epoch=2, not_finite=0, not_converged=5, pulses=10)
+    assert epoch_warnings(metrics(not_finite=2, not_converged=8, pulses=20), before) == [
         "epoch 3: crossbar layer 2 input: 2 times not finite",
-        "epoch 3: crossbar layer 2 input: 3 times saturated",
+        "epoch 3: crossbar layer 2 input: 3 times not converged",
     ]
     assert epoch_warnings(metrics(epoch=1, not_converged=1), None) == [
         "epoch 1: crossbar layer 2 input: 1 times not converged",

@@ -1,9 +1,18 @@
 """The crossbar array as a JAX value."""
 
+from xbarax.array._mixed_precision import MixedPrecisionState as MixedPrecisionState
+from xbarax.array._mixed_precision import mixed_precision as mixed_precision
+from xbarax.array._monte_carlo import monte_carlo as monte_carlo
 from xbarax.array._operators import read as read
 from xbarax.array._operators import readout as readout
 from xbarax.array._operators import report as report
 from xbarax.array._operators import step_key as step_key
+from xbarax.array._simulated import age as age
+from xbarax.array._simulated import calibrate as calibrate
+from xbarax.array._simulated import conductances as conductances
+from xbarax.array._simulated import fault_map as fault_map
+from xbarax.array._simulated import pulse_step as pulse_step
+from xbarax.array._simulated import set_faults as set_faults
 from xbarax.array._tree import apply_updates as apply_updates
 from xbarax.array._tree import plain as plain
 from xbarax.array._tree import to_crossbar as to_crossbar

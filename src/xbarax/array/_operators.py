@@ -181,6 +181,7 @@ def _read_columns(array: Any, x: ArrayLike, transposed: bool) -> Array:
 
 
 def _read_rows(array: Any, rows: Array, key: Array | None, transposed: bool) -> Array:
+    rows = array.chip.drive(rows)
     if not array.chip.noisy_read:
         return primitives.bind_read(array, rows, None, transposed=transposed)
     if key is not None:

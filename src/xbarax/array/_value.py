@@ -89,6 +89,8 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
                 f"this chip draws random numbers and needs a key: give key=jax.random.key(0) or "
                 f"another, for {chip!r}"
             )
+        if _hijax.is_concrete(checked):
+            chip.check(np.asarray(checked))
         return program(checked, key, chip)
 
     @classmethod
@@ -172,9 +174,9 @@ def get_state(array: MemristiveCrossbarArray) -> dict[str, np.ndarray]:
         raise TypeError(f"get_state: expected a concrete crossbar array, given {array!r}")
     leaves = jax.tree_util.tree_leaves_with_path(array._state)
     name = lambda path: "/".join(["state", *(str(getattr(p, "key", p)) for p in path)])
-    held = {name(path): np.asarray(leaf) for path, leaf in leaves}
+    held = {name(path): _stored(leaf) for path, leaf in leaves}
     if array._key is not None:
-        held["key"] = np.asarray(jax.random.key_data(array._key))
+        held["key"] = _stored(array._key)
         held["key_impl"] = np.asarray(str(jax.random.key_impl(array._key)))
     return held
 
@@ -195,9 +197,7 @@ def set_state(
             f"{describe(state)}, expected {describe(expected)}"
         )
     names = [name for name in expected if name.startswith("state")]
-    structure = jax.tree.structure(array._state)
-    leaves = [jnp.array(state[name]) for name in names]
-    return array._new(array._type, jax.tree.unflatten(structure, leaves), _key_from(state))
+    return _restore(array._type, [state[name] for name in names], _key_from(state))
 
 
 def _key_from(state: dict[str, np.ndarray]) -> Array | None:
@@ -211,8 +211,27 @@ def _unpickle(
 ) -> MemristiveCrossbarArray:
     key = _key_from(state)
     ty = CrossbarType(shape, chip, None if key is None else key.dtype)
-    leaves = [jnp.array(leaf) for name, leaf in state.items() if name.startswith("state")]
-    structure = jax.tree.structure(ty.layout[0])
+    leaves = [leaf for name, leaf in state.items() if name.startswith("state")]
+    return _restore(ty, leaves, key)
+
+
+def _stored(leaf: Array) -> np.ndarray:
+    """Keys as their bits, everything else as it is."""
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+
+def _restore(ty: CrossbarType, stored: list[np.ndarray], key: Any) -> MemristiveCrossbarArray:
+    """The array of type `ty` with the leaves of its state as `_stored` left them."""
+    shapes, structure = jax.tree.flatten(ty.layout[0])
+    leaves = []
+    for data, like in zip(stored, shapes, strict=True):
+        is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
+        # A chip's own keys are split from the array's, and of its kind.
+        impl = jax.random.key_impl(key) if is_key else None
+        leaves.append(
+            jax.random.wrap_key_data(jnp.array(data), impl=impl) if is_key else jnp.array(data)
+        )
     return MemristiveCrossbarArray._new(ty, jax.tree.unflatten(structure, leaves), key)
 
 

@@ -7,3 +7,9 @@ from xbarax.chip import wires as wires
 from xbarax.chip._abstract import AbstractChip as AbstractChip
 from xbarax.chip._abstract import Kind as Kind
 from xbarax.chip._chip import Chip as Chip
+from xbarax.chip._faults import STUCK_HIGH as STUCK_HIGH
+from xbarax.chip._faults import STUCK_LOW as STUCK_LOW
+from xbarax.chip._faults import Faults as Faults
+from xbarax.chip._programming import AbstractProgramming as AbstractProgramming
+from xbarax.chip._programming import OpenLoop as OpenLoop
+from xbarax.chip._programming import WriteVerify as WriteVerify

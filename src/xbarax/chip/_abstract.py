@@ -34,6 +34,19 @@ class AbstractChip(abc.ABC):
     def has_side_effects(self) -> bool:
         """Whether programs and reads are calls that must never be merged, moved or dropped."""
 
+    @property
+    @abc.abstractmethod
+    def clips(self) -> bool:
+        """Whether a forward read can leave the range of its outputs' converters."""
+
+    @abc.abstractmethod
+    def check(self, weights: Any) -> None:
+        """Refuses concrete weights (out, in) that cannot be programmed, by a ValueError."""
+
+    @abc.abstractmethod
+    def drive(self, inputs: Array) -> Array:
+        """What the lines carry for inputs (…, n): differentiated like any function."""
+
     @abc.abstractmethod
     def program(self, weights: Array, key: Array | None) -> Any:
         """Writes `weights` (out, in), float32, into a fresh array and returns its state."""
@@ -44,8 +57,22 @@ class AbstractChip(abc.ABC):
     ) -> Array:
         """Multiplies rows of `inputs` (n, in) to (n, out), or (n, out) to (n, in) transposed.
 
-        The rows' noise is independent, and a function of `key` and the row's number.
+        The rows' noise is independent, and a function of `key` and the row's number. Forward reads
+        get what `drive` gives. Where the chip `clips`, backward reads get cotangents of partial
+        sums, (n, parts · in), as `inside` keeps them apart.
         """
+
+    @abc.abstractmethod
+    def inside(self, state: Any, inputs: Array, key: Array | None, *, transpose: bool) -> Array:
+        """Which partial sums of a forward read are inside the range, where the chip `clips`.
+
+        1 or 0, float32, (n, parts · out): the inputs' axis falls into equal parts (the last one may
+        be smaller), whose sums are converted apart.
+        """
+
+    @abc.abstractmethod
+    def part(self, state: Any, *, transpose: bool) -> int:
+        """The length of the parts that the inputs' axis falls into."""
 
     @abc.abstractmethod
     def update(self, state: Any, delta: Array, key: Array | None) -> Any:

@@ -1,20 +1,22 @@
 """The simulated chip: a device, and the stations that data passes on its way through it."""
 
 import dataclasses
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, final, get_args
 
 import jax
+import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
 from xbarax._kernels import Implementation
-from xbarax.chip import _ideal, _tile
+from xbarax.chip import _ideal, _program, _read, _tile
 from xbarax.chip._abstract import AbstractChip, Kind
-from xbarax.chip.converter import AbstractConverter
-from xbarax.chip.converter import Ideal as IdealConverter
-from xbarax.chip.device import AbstractDevice
+from xbarax.chip._faults import Faults
+from xbarax.chip._programming import AbstractProgramming, OpenLoop, WriteVerify
+from xbarax.chip.converter import ADC, DAC, AbstractADC, AbstractDAC
+from xbarax.chip.device import AbstractDevice, AbstractPulsed
 from xbarax.chip.device import Ideal as IdealDevice
-from xbarax.chip.mapping import AbstractMapping, Direct
+from xbarax.chip.mapping import AbstractMapping, DifferentialPair, Direct, IdealReference
 from xbarax.chip.wires import AbstractWires
 from xbarax.chip.wires import Ideal as IdealWires
 
@@ -22,28 +24,39 @@ _STATIONS = {
     "device": AbstractDevice,
     "mapping": AbstractMapping,
     "wires": AbstractWires,
-    "dac": AbstractConverter,
-    "adc": AbstractConverter,
+    "dac": AbstractDAC,
+    "adc": AbstractADC,
+    "programming": AbstractProgramming,
 }
 
+State = dict[str, Any]
 
+
+@final
 @dataclasses.dataclass(frozen=True)
 class Chip(AbstractChip):
     """A simulated crossbar chip; by default an ideal one, which computes exactly `y = W x`.
 
     A read passes the stations in this order::
 
-        x -> dac -> wires(device) -> adc -> sum over tiles -> mapping -> y
+        x -> dac -> wires(device) -> adc -> mapping -> sum over tiles -> y
 
     Args:
       device: what one cell does (`xbarax.device`).
-      mapping: how weights become conductances (`xbarax.mapping`).
+      mapping: how weights become conductances (`xbarax.mapping`). None: `DifferentialPair()`;
+        for devices that take pulses `IdealReference(headroom=2)`, room for training in place; for
+        dimensionless devices `Direct()`.
       tile: the largest tile, in devices, `(inputs, outputs)` = (word lines, bit lines); a larger
         layer takes several and adds their sums digitally. None: a tile as large as the layer.
         With ideal wires and converters the tile changes nothing but the order of the sums.
       wires: what the wires between the cells do (`xbarax.wires`).
-      dac: the converter of the inputs (`xbarax.converter`).
-      adc: the converter of each tile's sums.
+      dac: the converters of the inputs (`xbarax.DAC`).
+      adc: the converters of each tile's currents (`xbarax.ADC`).
+      programming: how fresh devices are brought to their targets: `xbarax.OpenLoop()`, or
+        `xbarax.WriteVerify(…)` for devices that take pulses.
+      faults: shares of stuck devices (`xbarax.Faults`); None: there are none, nor can be.
+      drift_compensation: scale the outputs digitally by how much the sum of all conductances has
+        shrunk with age (global drift compensation: V. Joshi et al., Nat. Commun. 11, 2473, 2020).
       backward: whether cotangents are read through the same chip ("analog") or multiplied with
         the read-out weights ("ideal").
       implementation: "jax" for the pure-JAX path, which is the specification; "native" for the
@@ -51,32 +64,39 @@ class Chip(AbstractChip):
 
     Raises:
       TypeError: a station is not of its abstract class.
-      ValueError: a tile that is not two positive integers, an unknown word for `backward` or
-        `implementation`, or `implementation="native"` for a chip that has no native kernel.
+      ValueError: a tile that is not two positive integers, an unknown word, a device that the
+        mapping or the programming cannot take.
     """
 
     device: AbstractDevice = IdealDevice()
-    mapping: AbstractMapping = Direct()
+    mapping: AbstractMapping = cast(AbstractMapping, None)  # None is replaced at once
     tile: tuple[int, int] | None = None
     wires: AbstractWires = IdealWires()
-    dac: AbstractConverter = IdealConverter()
-    adc: AbstractConverter = IdealConverter()
+    dac: AbstractDAC = DAC()
+    adc: AbstractADC = ADC()
+    programming: AbstractProgramming = OpenLoop()
+    faults: Faults | None = None
+    drift_compensation: bool = False
     backward: Literal["analog", "ideal"] = "analog"
     implementation: Implementation = "auto"
 
     def __post_init__(self):
         """Refuses what cannot be a chip."""
+        if self.mapping is None:
+            object.__setattr__(self, "mapping", _default_mapping(self.device))
         for name, station in _STATIONS.items():
             if not isinstance(given := getattr(self, name), station):
                 raise TypeError(f"Chip({name}=…) expects an {station.__name__}, given {given!r}")
-        _check_tile(self.tile)
+        self.mapping.check(self.device)
+        _check_tile(self.tile, self.has_column)
         _check_word("backward", self.backward, ("analog", "ideal"))
         _check_word("implementation", self.implementation, get_args(Implementation))
-        if self.implementation == "native" and not self.is_ideal:
-            raise ValueError(
-                "implementation='native': only the ideal chip has native kernels; "
-                f"use 'auto' or 'jax' for {self!r}"
+        if not isinstance(self.drift_compensation, bool):
+            raise TypeError(
+                f"drift_compensation={self.drift_compensation!r}: expected True or False"
             )
+        _check_faults(self.faults, self.device)
+        _check_programming(self.programming, self.device)
 
     @property
     def is_ideal(self) -> bool:
@@ -85,9 +105,27 @@ class Chip(AbstractChip):
             self.device == IdealDevice()
             and self.mapping == Direct()
             and self.wires == IdealWires()
-            and self.dac == IdealConverter()
-            and self.adc == IdealConverter()
+            and isinstance(self.dac, DAC)
+            and self.dac.bits is None
+            and isinstance(self.adc, ADC)
+            and self.adc.bits is None
+            and self.faults is None
         )
+
+    @property
+    def has_column(self) -> bool:
+        """Whether each tile has a reference column."""
+        return self.mapping.reference == "column"
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """The planes' coefficients, in 1/S."""
+        return self.mapping.coefficients(self.device)
+
+    @property
+    def clips(self) -> bool:
+        """Whether the converters of the currents have a range that a read can leave."""
+        return not self.is_ideal and self.adc.clips
 
     @property
     def noisy_read(self) -> bool:
@@ -96,89 +134,151 @@ class Chip(AbstractChip):
 
     @property
     def noisy_program(self) -> bool:
-        """Whether the device is programmed with an error."""
-        return self.device.noisy_program
+        """Whether the device is programmed with an error, or faults are drawn."""
+        return self.device.noisy_program or (self.faults is not None and self.faults.random)
 
     @property
     def has_side_effects(self) -> bool:
         """A simulated chip has none."""
         return False
 
-    def program(self, weights: Array, key: Array | None) -> dict[str, Any]:
+    def check(self, weights: np.ndarray) -> None:
+        """Refuses weights beyond a fixed range."""
+        most = self.mapping.fixed_range
+        if most is None:
+            return
+        beyond = np.argwhere(np.abs(weights) > most * (1 + 1e-6))
+        if len(beyond):
+            first = tuple(map(int, beyond[0]))
+            raise ValueError(
+                f"weights: expected magnitudes within weight_range={most}, given {len(beyond)} "
+                f"beyond it, the first at {first}: {float(weights[first])}"
+            )
+
+    def drive(self, inputs: Array) -> Array:
+        """What the inputs' converters make of them."""
+        return inputs if self.is_ideal else self.dac.convert(inputs)
+
+    def program(self, weights: Array, key: Array | None) -> State:
         """Programs fresh devices to the mapping's targets."""
-        targets = self.mapping.targets(weights, self.device)
-        cells = self.device.program(targets, key)
+        if not self.is_ideal:
+            return _program.program(self, weights, key)
+        cells = self.device.program(weights[None], 0.0, None)
         return {"cells": cells, "not_finite": _ideal.count_not_finite(weights)}
 
     def read(
-        self,
-        state: dict[str, Any],
-        inputs: Array,
-        key: Array | None,
-        *,
-        transpose: bool,
-        kind: Kind,
+        self, state: State, inputs: Array, key: Array | None, *, transpose: bool, kind: Kind
     ) -> Array:
         """Passes the stations in the order of the class's docstring."""
-        if self.is_ideal or (kind == "backward" and self.backward == "ideal"):
-            weights = self.readout(state)
-            implementation = self.implementation if self.is_ideal else "jax"
+        backward = kind == "backward"
+        if self.is_ideal or (backward and self.backward == "ideal"):
+            return self._ideal_read(state, inputs, transpose, backward)
+        return _read.read(self, state, inputs, key, transpose, backward)
+
+    def _ideal_read(self, state: State, inputs: Array, transpose: bool, backward: bool) -> Array:
+        weights = self.readout(state)
+        if not (backward and self.clips):
             return _ideal.product(
-                weights, inputs, transpose=transpose, implementation=implementation
+                weights, inputs, transpose=transpose, implementation=self.implementation
             )
-        return self._analog_read(state["cells"], inputs, key, transpose)
+        n_out, n_in = weights.shape
+        oriented = weights if transpose else weights.T  # (from, to)
+        part = self.part(state, transpose=not transpose)
+        n = n_out if transpose else n_in
+        apart = inputs.reshape(inputs.shape[0], inputs.shape[1] // n, n)
+        pieces = [
+            jnp.matmul(
+                apart[:, i],
+                oriented[:, i * part : (i + 1) * part],
+                precision=jax.lax.Precision.HIGHEST,
+            )
+            for i in range(apart.shape[1])
+        ]
+        return jnp.concatenate(pieces, axis=1)
 
-    def _analog_read(self, cells: Any, inputs: Array, key: Array | None, transpose: bool) -> Array:
-        planes = self.device.conductance(cells)
-        n_out = planes.shape[2] if transpose else planes.shape[1]
-        orient = _tile.transpose if transpose else lambda tiles: tiles
-        tiles = orient(self.wires.effective(_tile.split(planes, self.tile)))
-        lines = _tile.cut_inputs(self.dac.convert(inputs), tiles)
-        sums = _tile.currents(tiles, lines)
-        deviation = self.device.read_deviation(cells)
-        if deviation is not None:
-            variance = orient(_tile.split(jnp.square(deviation), self.tile))
-            sums += _aggregate_noise(_tile.currents(variance, jnp.square(lines)), key)
-        return self.mapping.combine(_tile.add_up(self.adc.convert(sums), n_out), self.device)
+    def inside(self, state: State, inputs: Array, key: Array | None, *, transpose: bool) -> Array:
+        """Which partial sums the converters of the currents do not clip."""
+        return _read.inside(self, state, inputs, key, transpose)
 
-    def update(self, state: dict[str, Any], delta: Array, key: Array | None) -> dict[str, Any]:
+    def part(self, state: State, *, transpose: bool) -> int:
+        """What a tile has of the inputs' axis."""
+        tiling = self.tiling(state)
+        return tiling.lines if transpose else tiling.words
+
+    def update(self, state: State, delta: Array, key: Array | None) -> State:
         """Lets the devices respond to a change of the weights."""
-        deltas = self.mapping.deltas(delta, self.device)
-        if self.is_ideal:
-            cells, bad = _ideal.update(state["cells"], deltas, implementation=self.implementation)
-        else:
-            cells = self.device.update(state["cells"], deltas, key)
-            bad = _ideal.count_not_finite(delta)
+        if not self.is_ideal:
+            return _program.update(self, state, delta, key)
+        cells, bad = _ideal.update(state["cells"], delta[None], implementation=self.implementation)
         return {"cells": cells, "not_finite": state["not_finite"] + bad}
 
-    def readout(self, state: dict[str, Any]) -> Array:
+    def readout(self, state: State) -> Array:
         """What the mapping makes of the cells' conductances."""
-        return self.mapping.combine(self.device.conductance(state["cells"]), self.device)
+        return state["cells"][0] if self.is_ideal else _program.readout(self, state)
 
-    def report(self, state: dict[str, Any]) -> dict[str, Array]:
+    def report(self, state: State) -> dict[str, Array]:
         """The array's counters; a device that does not count something has 0 of it."""
         zero = jnp.zeros((), jnp.int32)
         counters = {"saturated": zero, "not_converged": zero, "pulses": zero}
+        if self.is_ideal:
+            return {**counters, "not_finite": state["not_finite"]}
+        counters |= self.device.counters(state["cells"])
         return {
             **counters,
-            **self.device.counters(state["cells"]),
+            "saturated": counters["saturated"] + state["saturated"],
+            "not_converged": state["not_converged"],
             "not_finite": state["not_finite"],
         }
 
+    # What only simulated chips can do.
 
-def _aggregate_noise(variance: Array, key: Array | None) -> Array:
-    """Independent noise of all cells of a line, summed up: one draw with the summed variance.
+    def age(self, state: State, seconds: Array) -> State:
+        """Lets time pass."""
+        return state if self.is_ideal else _program.age(self, state, seconds)
 
-    `variance` is (planes, tiles out, tiles in, rows, lines). Rows come first in the draw, so that
-    a row's noise depends on the key and its number alone.
-    """
-    assert key is not None
-    rows_first = jnp.moveaxis(variance, 3, 0)
-    noise = jax.random.normal(key, rows_first.shape, variance.dtype) * jnp.sqrt(rows_first)
-    return jnp.moveaxis(noise, 0, 3)
+    def calibrate(self, state: State, inputs: Array) -> State:
+        """Fits the ranges of the currents' converters to inputs (n, in)."""
+        return _program.calibrate(self, state, inputs)
+
+    def set_faults(self, state: State, stuck: Array) -> State:
+        """Replaces the map of stuck devices (planes, rows, in)."""
+        return _program.set_faults(self, state, stuck)
+
+    def conductances(self, state: State) -> Array:
+        """The devices' conductances (planes, rows, in), in siemens."""
+        return state["cells"] if self.is_ideal else _program.conductances(self, state)
+
+    def fault_map(self, state: State) -> Array:
+        """Which devices are stuck (planes, rows, in): 0 none, 1 low, 2 high, int8."""
+        if self.faults is not None:
+            return state["stuck"]
+        return jnp.zeros(self.conductances(state).shape, jnp.int8)
+
+    def pulse_step(self, state: State) -> Array:
+        """The change of a weight by one mean pulse up, and by one down: (2,), both positive."""
+        assert isinstance(self.device, AbstractPulsed)
+        steps = jnp.asarray(self.device.steps, jnp.float32)
+        return self.coefficients[0] * self.device.siemens * state["largest"] * steps
+
+    def tiling(self, state: State) -> _tile.Tiling:
+        """How the layer is cut into tiles."""
+        n_out, n_in, _ = state["layer"].shape
+        return _tile.cut(n_out, n_in, self.tile, self.has_column)
+
+    def weight_scale(self, state: State) -> Array:
+        """The weight that one unit stands for at the array's age."""
+        return state["largest"] * state["gain"] if self.drift_compensation else state["largest"]
 
 
-def _check_tile(tile: Any) -> None:
+def _default_mapping(device: Any) -> AbstractMapping:
+    if isinstance(device, AbstractPulsed):
+        return IdealReference(headroom=2.0)
+    if isinstance(device, AbstractDevice) and device.conductance_range[0] >= 0:
+        return DifferentialPair()
+    return Direct()
+
+
+def _check_tile(tile: Any, has_column: bool) -> None:
     if tile is None:
         return
     if not (
@@ -189,8 +289,31 @@ def _check_tile(tile: Any) -> None:
         raise ValueError(
             f"tile={tile!r}: expected two positive integers, (inputs, outputs), or None"
         )
+    if has_column and tile[1] < 2:
+        raise ValueError(
+            f"tile={tile!r}: expected at least 2 outputs, one of which is the offset column"
+        )
 
 
 def _check_word(name: str, given: Any, allowed: tuple[str, ...]) -> None:
     if given not in allowed:
         raise ValueError(f"{name}={given!r}: expected one of {', '.join(map(repr, allowed))}")
+
+
+def _check_faults(faults: Any, device: AbstractDevice) -> None:
+    if faults is None:
+        return
+    if not isinstance(faults, Faults):
+        raise TypeError(f"Chip(faults=…) expects xbarax.Faults(…) or None, given {faults!r}")
+    if not np.all(np.isfinite(device.conductance_range)):
+        raise ValueError(
+            f"faults: a stuck device is at an end of its range, and {device!r} has none"
+        )
+
+
+def _check_programming(programming: AbstractProgramming, device: AbstractDevice) -> None:
+    if isinstance(programming, WriteVerify) and not isinstance(device, AbstractPulsed):
+        raise ValueError(
+            "WriteVerify is for devices that take pulses; the published error of "
+            f"{type(device).__name__} already is what write-verify left: use OpenLoop()"
+        )

@@ -1,45 +1,107 @@
-"""A layer larger than one tile: devices in tiles, partial sums added up digitally."""
+"""A layer larger than one tile: devices in tiles, partial sums added up digitally.
+
+A layer's planes (planes, rows, in) have a row of devices for each output and, where each tile has a
+reference column, at the end one for each row of tiles. Cut into tiles they are
+(planes, tiles out, tiles in, lines, word lines).
+"""
+
+import dataclasses
 
 import jax
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax._kernels import Implementation
+from xbarax.chip import _ideal
 
-def split(planes: Array, tile: tuple[int, int] | None) -> Array:
-    """Cuts planes (planes, out, in) into tiles (planes, tiles out, tiles in, rows out, rows in).
 
-    `tile` counts devices, (inputs, outputs); what the last tiles lack is filled with open cells.
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How a layer of (out, in) weights is cut.
+
+    Attributes:
+      n_out, n_in: the weights.
+      lines: weights on each tile's outputs.
+      words: weights on each tile's inputs.
+      column: whether each tile has a reference column besides.
     """
-    n_planes, n_out, n_in = planes.shape
-    tile_in, tile_out = (n_in, n_out) if tile is None else tile
-    tile_in, tile_out = min(tile_in, n_in), min(tile_out, n_out)
-    tiles_out, tiles_in = -(-n_out // tile_out), -(-n_in // tile_in)
-    pad = ((0, 0), (0, tiles_out * tile_out - n_out), (0, tiles_in * tile_in - n_in))
-    padded = jnp.pad(planes, pad)
-    cut = padded.reshape(n_planes, tiles_out, tile_out, tiles_in, tile_in)
-    return jnp.moveaxis(cut, 3, 2)
+
+    n_out: int
+    n_in: int
+    lines: int
+    words: int
+    column: bool
+
+    @property
+    def tiles_out(self) -> int:
+        """Tiles along the outputs."""
+        return -(-self.n_out // self.lines)
+
+    @property
+    def tiles_in(self) -> int:
+        """Tiles along the inputs."""
+        return -(-self.n_in // self.words)
+
+    @property
+    def rows(self) -> int:
+        """Rows of devices in a plane."""
+        return self.n_out + (self.tiles_out if self.column else 0)
 
 
-def transpose(tiles: Array) -> Array:
-    """The same tiles with inputs and outputs exchanged."""
-    return tiles.swapaxes(1, 2).swapaxes(3, 4)
+def cut(n_out: int, n_in: int, tile: tuple[int, int] | None, column: bool) -> Tiling:
+    """How a layer is cut into tiles of at most `tile` devices, (inputs, outputs)."""
+    words, lines = (n_in, n_out) if tile is None else (tile[0], tile[1] - column)
+    return Tiling(n_out, n_in, min(lines, n_out), min(words, n_in), column)
 
 
-def cut_inputs(inputs: Array, tiles: Array) -> Array:
-    """Cuts inputs (rows, in) to what each tile sees, (rows, tiles in, rows in)."""
-    tiles_in, tile_in = tiles.shape[2], tiles.shape[4]
-    padded = jnp.pad(inputs, ((0, 0), (0, tiles_in * tile_in - inputs.shape[1])))
-    return padded.reshape(inputs.shape[0], tiles_in, tile_in)
+def split(planes: Array, tiling: Tiling) -> Array:
+    """Cuts planes into tiles; what the last ones lack is filled with open cells."""
+    t = tiling
+    n_planes = planes.shape[0]
+    missing = (t.tiles_out * t.lines - t.n_out, t.tiles_in * t.words - t.n_in)
+    padded = jnp.pad(planes[:, : t.n_out], ((0, 0), (0, missing[0]), (0, missing[1])))
+    tiles = padded.reshape(n_planes, t.tiles_out, t.lines, t.tiles_in, t.words)
+    tiles = jnp.moveaxis(tiles, 3, 2)
+    if not t.column:
+        return tiles
+    column = jnp.pad(planes[:, t.n_out :], ((0, 0), (0, 0), (0, missing[1])))
+    column = column.reshape(n_planes, t.tiles_out, t.tiles_in, 1, t.words)
+    return jnp.concatenate([tiles, column], axis=3)
 
 
-def currents(tiles: Array, inputs: Array) -> Array:
-    """Each tile's sums over its cells, (planes, tiles out, tiles in, rows, rows out)."""
-    return jnp.einsum("nbi,paboi->pabno", inputs, tiles, precision=jax.lax.Precision.HIGHEST)
+def merge(tiles: Array, tiling: Tiling) -> Array:
+    """Puts tiles (tiles out, tiles in, lines, words) together again, (out, in)."""
+    joined = jnp.moveaxis(tiles, 2, 1)
+    t = tiling
+    return joined.reshape(t.tiles_out * t.lines, t.tiles_in * t.words)[: t.n_out, : t.n_in]
 
 
-def add_up(partial: Array, n_out: int) -> Array:
-    """Adds the partial sums of the tiles along the inputs, to (planes, rows, out)."""
-    sums = partial.sum(2)  # (planes, tiles out, rows, rows out)
-    joined = jnp.moveaxis(sums, 1, 2)
-    planes, rows, tiles_out, tile_out = joined.shape
-    return joined.reshape(planes, rows, tiles_out * tile_out)[:, :, :n_out]
+def spread(values: Array, tiles: int, width: int) -> Array:
+    """Cuts values (rows, n) to those of each tile along their axis, (rows, tiles, width)."""
+    padded = jnp.pad(values, ((0, 0), (0, tiles * width - values.shape[1])))
+    return padded.reshape(values.shape[0], tiles, width)
+
+
+def join(values: Array, n: int) -> Array:
+    """Puts the values of tiles (…, tiles, width) together again, (…, n)."""
+    *front, tiles, width = values.shape
+    return values.reshape(*front, tiles * width)[..., :n]
+
+
+def currents(
+    tiles: Array, inputs: Array, *, transpose: bool, implementation: Implementation
+) -> Array:
+    """Each tile's sums over its cells, (rows, planes, tiles, tiles of the inputs, lines).
+
+    `inputs` are (rows, tiles, lines), or (rows, tiles of the outputs, tiles, lines) where tiles
+    that share inputs get different ones.
+    """
+
+    def product(tile: Array, lines: Array) -> Array:
+        return _ideal.product(tile, lines, transpose=transpose, implementation=implementation)
+
+    along = tiles.swapaxes(1, 2) if transpose else tiles
+    over_inputs = jax.vmap(product, (0, 1))
+    over_outputs = jax.vmap(over_inputs, (0, 1 if inputs.ndim == 4 else None))
+    sums = jax.vmap(over_outputs, (0, None))(along, inputs)
+    return jnp.moveaxis(sums, 3, 0)

@@ -1,14 +1,17 @@
 """The command ``xbarax``: finds the subcommand, and turns the user's errors into one line."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
-from xbarax.cli.errors import INTERRUPTED, USER_ERROR, UserError, did_you_mean
+from xbarax.cli.errors import BROKEN_PIPE, INTERRUPTED, USER_ERROR, UserError, did_you_mean
 
 # A subcommand is a module of this package with `run(arguments) -> exit code`, imported when used.
 _COMMANDS = {
     "train": "train a spiking network, with or without crossbars, on spike-timing patterns",
+    "chips": "list the published devices, or show one of them",
+    "fit": "fit a pulse model to a measured response curve",
 }
 
 _HELP = """\
@@ -38,17 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after ``xbarax``; None: those of the process.
 
     Returns:
-      The exit code: 0, 2 for an error of the user's, or 130 after Ctrl-C.
+      The exit code: 0, 2 for an error of the user's, 130 after Ctrl-C, or 141 after a broken pipe.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"xbarax: error: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("\nxbarax: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Else Python complains at its end, when it cannot write what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
 
 
 def _dispatch(words: list[str]) -> int:

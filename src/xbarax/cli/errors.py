@@ -9,6 +9,9 @@ USER_ERROR = 2
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of the signal."""
 
+BROKEN_PIPE = 141
+"""Exit code after the reader of the output, such as `head`, has seen enough: likewise."""
+
 
 class UserError(Exception):
     """What was given cannot be done; the text says why in a line."""

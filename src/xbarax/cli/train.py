@@ -14,7 +14,9 @@ from tqdm import tqdm
 from xbarax import hardware, train
 from xbarax.cli.errors import INTERRUPTED, UserError
 from xbarax.cli.options import parse_options, parse_some
-from xbarax.train.config import IDEAL_CHIP, config_differences
+from xbarax.train.chips import is_library
+from xbarax.train.config import config_differences
+from xbarax.train.counters import sum_counters
 from xbarax.train.run_folder import check_unused
 
 _COMMAND = "xbarax train"
@@ -98,7 +100,7 @@ def _stored_run(place: _Place, arguments: Sequence[str]) -> tuple[train.RunFolde
 def _parse_config(arguments: Sequence[str], default: train.TrainConfig) -> train.TrainConfig:
     options = parse_options(_COMMAND, arguments, _Options(_Place(), default), _DESCRIPTION)
     config = options.training
-    if config.chip == IDEAL_CHIP:
+    if not is_library(config.chip):
         return config
     library = Path(config.chip).expanduser()
     if not library.is_file():
@@ -108,7 +110,7 @@ def _parse_config(arguments: Sequence[str], default: train.TrainConfig) -> train
 
 
 def _make_task(config: train.TrainConfig) -> train.Task:
-    if config.chip != IDEAL_CHIP:
+    if is_library(config.chip):
         _check_library(config.chip)
     return train.make_task(config)
 
@@ -155,5 +157,15 @@ def _train(task: train.Task, folder: train.RunFolder) -> int:
         again = f"{_COMMAND} --out {shlex.quote(str(folder.path))} --resume"
         print(f"\nxbarax: interrupted; to continue: {again}", file=sys.stderr)
         return INTERRUPTED
+    if counted := _counted(last):
+        print(f"crossbars counted: {counted}")
     print(f"test accuracy {last.test_accuracy:.2%}, run folder {folder.path}")
     return 0
+
+
+def _counted(metrics: train.EpochMetrics) -> str:
+    """What the crossbars counted, as a phrase; the metrics have it for each crossbar and epoch."""
+    total = sum_counters(metrics.crossbars)
+    return ", ".join(
+        f"{count:,} {name.replace('_', ' ')}" for name, count in total.items() if count
+    )

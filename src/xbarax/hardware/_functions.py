@@ -53,6 +53,26 @@ class FunctionLibraryChip(AbstractChip):
         """Every call counts."""
         return True
 
+    @property
+    def clips(self) -> bool:
+        """What the library does inside is its own business."""
+        return False
+
+    def check(self, weights: Any) -> None:
+        """Any finite weights can be written."""
+
+    def drive(self, inputs: Array) -> Array:
+        """The library gets the inputs themselves."""
+        return inputs
+
+    def inside(self, state: Any, inputs: Array, key: Array | None, *, transpose: bool) -> Array:
+        """Never asked, since nothing clips."""
+        raise NotImplementedError
+
+    def part(self, state: Any, *, transpose: bool) -> int:
+        """Never asked, since nothing clips."""
+        raise NotImplementedError
+
     def program(self, weights: Array, key: Array | None) -> dict[str, Any]:
         """Writes the weights: `user_implementation_write` on a fresh copy."""
         written = _kernels.functions_write(weights, library=self.library)

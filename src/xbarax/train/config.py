@@ -4,10 +4,9 @@ import dataclasses
 import math
 from typing import Any, Literal, get_args
 
-Crossbar = Literal["none", "last", "all"]
+from xbarax.train.chips import IDEAL_CHIP, check_name
 
-IDEAL_CHIP = "ideal"
-"""The `TrainConfig.chip` that stands for an ideal array; every other one is a library's path."""
+Crossbar = Literal["none", "last", "all"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +20,9 @@ class TrainConfig:
       network: sizes of the layers: inputs, hidden layers, and as many neurons as classes.
       crossbar: which weight matrices are crossbar arrays: none, the last layer's input matrix, or
         all input and recurrent matrices.
-      chip: what the crossbars are made of: "ideal", or the path of a chip's shared library, which
-        then sees every read and every update.
+      chip: what the crossbars are made of: "ideal"; a preset (`xbarax chips` lists them), in
+        differential pairs with room for the weights to grow; or the path of a chip's shared
+        library, which then sees every read and every update.
       epochs: passes over the training data.
       seed: seed of the data, the initial weights and the order of the samples.
       batch_size: samples in a batch.
@@ -57,8 +57,10 @@ class TrainConfig:
             raise ValueError(f"crossbar: expected one of {choices}, given {self.crossbar!r}")
         if not isinstance(self.chip, str) or not self.chip:
             raise TypeError(
-                f"chip: expected {IDEAL_CHIP!r} or the path of a library, given {self.chip!r}"
+                f"chip: expected {IDEAL_CHIP!r}, a preset or the path of a library, given "
+                f"{self.chip!r}"
             )
+        check_name(self.chip)
         if self.chip != IDEAL_CHIP and self.crossbar == "none":
             raise ValueError(
                 f"chip: expected {IDEAL_CHIP!r} where crossbar is 'none' and nothing is made of "

@@ -7,8 +7,8 @@ import jax
 from xbarax.array import MemristiveCrossbarArray, report
 from xbarax.train.metrics import Counters, EpochMetrics
 
-_ORDINARY = frozenset({"pulses"})
-"""Counters that grow whenever an array works as it should."""
+_ORDINARY = frozenset({"pulses", "saturated", "capped", "too_small"})
+"""Counters that grow whenever an array trains in place as its devices do."""
 
 
 def count_crossbars(params: Any) -> Counters:
@@ -45,3 +45,12 @@ def epoch_warnings(metrics: EpochMetrics, before: EpochMetrics | None) -> list[s
                 words = name.replace("_", " ")
                 lines.append(f"epoch {metrics.epoch}: crossbar {place}: {new} times {words}")
     return lines
+
+
+def sum_counters(counters: Counters) -> dict[str, int]:
+    """Each counter over all crossbars."""
+    total: dict[str, int] = {}
+    for of_crossbar in counters.values():
+        for name, count in of_crossbar.items():
+            total[name] = total.get(name, 0) + count
+    return total

@@ -29,7 +29,7 @@ def make_update(
 
     Args:
       net: the network.
-      optimiser: an optax optimiser that needs no parameter values.
+      optimiser: an optax optimiser; one that needs parameter values goes through `xbarax.plain`.
       donate: whether the step may reuse the memory of the parameters and the optimiser's state it
         is given, which are gone afterwards. Not for real chips: their arrays are not memory.
 
@@ -43,7 +43,7 @@ def make_update(
 
     def update(params: Any, opt_state: Any, spikes: Array, labels: Array) -> tuple[Any, Any, Array]:
         loss, gradients = jax.value_and_grad(batch_loss)(params, spikes, labels)
-        updates, opt_state = optimiser.update(gradients, opt_state)
+        updates, opt_state = optimiser.update(gradients, opt_state, params)
         return apply_updates(params, updates), opt_state, loss
 
     return jax.jit(update, donate_argnums=(0, 1) if donate else ())

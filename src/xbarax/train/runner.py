@@ -11,7 +11,7 @@ import numpy as np
 from xbarax.array import MemristiveCrossbarArray, readout
 from xbarax.train._atomic import write_atomically
 from xbarax.train.checkpoint import Checkpoint, load_checkpoint, named_leaves, save_checkpoint
-from xbarax.train.config import IDEAL_CHIP
+from xbarax.train.chips import is_library
 from xbarax.train.counters import count_crossbars, epoch_warnings
 from xbarax.train.loop import make_accuracy, make_update, measure_accuracy, train_epoch
 from xbarax.train.metrics import EpochMetrics
@@ -71,8 +71,8 @@ def _begin(task: Task, folder: RunFolder) -> Checkpoint:
 
 
 def _train_one_epoch(task: Task, state: Checkpoint) -> Checkpoint:
-    ideal = task.config.chip == IDEAL_CHIP
-    update = make_update(task.net, task.optimiser, donate=ideal)
+    simulated = not is_library(task.config.chip)
+    update = make_update(task.net, task.optimiser, donate=simulated)
     params, opt_state, loss = train_epoch(update, state.params, state.opt_state, task.training)
     metrics = EpochMetrics(
         epoch=len(state.metrics) + 1,

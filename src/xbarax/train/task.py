@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import optax
 
-from xbarax import hardware, snn
+from xbarax import snn
 from xbarax.array import to_crossbar
 from xbarax.chip import AbstractChip
 from xbarax.datasets import BatchLoader, randman
-from xbarax.train.config import IDEAL_CHIP, TrainConfig
+from xbarax.train.chips import make_chip
+from xbarax.train.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ def make_task(config: TrainConfig) -> Task:
       OSError, AttributeError, NativeLibraryError: the chip's library cannot be used, see
         `xbarax.hardware.load`.
     """
-    chip = None if config.chip == IDEAL_CHIP else hardware.load(config.chip)
+    chip = make_chip(config.chip)
     inputs, *sizes = config.network
     net = snn.Sequential(*(snn.LIF(size, recurrent=True) for size in sizes))
     params = _program_crossbars(net.init(jax.random.key(config.seed), inputs), config, chip)
@@ -79,10 +80,14 @@ def _sgd(learning_rate: float, momentum: float) -> optax.GradientTransformation:
     return optax.sgd(learning_rate, momentum=momentum)
 
 
-def _program_crossbars(params: Any, config: TrainConfig, chip: AbstractChip | None) -> Any:
+def _program_crossbars(params: Any, config: TrainConfig, chip: AbstractChip) -> Any:
     if config.crossbar == "none":
         return params
+    # Any number that is no layer's: the chip's randomness is not that of the initial weights.
+    chip_key = jax.random.fold_in(jax.random.key(config.seed), 0x63686970)  # "chip" in ASCII
+    key = chip_key if chip.noisy_program or chip.noisy_read else None
     if config.crossbar == "last":
-        return to_crossbar(params, lambda p: p[-1]["input"], chip)
+        return to_crossbar(params, lambda p: p[-1]["input"], chip, key)
     matrices = ("input", "recurrent")
-    return to_crossbar(params, lambda p: [layer[name] for layer in p for name in matrices], chip)
+    where = lambda p: [layer[name] for layer in p for name in matrices]
+    return to_crossbar(params, where, chip, key)

@@ -1,23 +1,67 @@
 """How weights become conductances and currents become sums again: the extension point."""
 
 import abc
+from typing import Literal
 
 from jax import Array
 
 from xbarax.chip.device import AbstractDevice
 
+Reference = Literal["none", "ideal", "column"]
+"""What a line's current is compared with: nothing, ideal cells, or a column of real ones."""
+
 
 class AbstractMapping(abc.ABC):
-    """A linear map between weights and one or more planes of devices (polarities, slices)."""
+    """A linear map between weights and one or more planes of devices (polarities, slices).
+
+    Weights are given in units of the largest one, `u = w / largest(weights)`. With the conductances
+    `G_p` of plane `p`, the reference's `G_ref` and the coefficients `c_p` in 1/S::
+
+        u = Σ_p c_p (G_p − G_ref)
+    """
+
+    @property
+    @abc.abstractmethod
+    def fixed_range(self) -> float | None:
+        """The magnitude of weights that stands for the whole range, or None where data say."""
+
+    @property
+    @abc.abstractmethod
+    def bounded(self) -> bool:
+        """Whether weights beyond `largest` cannot be programmed."""
+
+    @property
+    @abc.abstractmethod
+    def reference(self) -> Reference:
+        """What a line's current is compared with."""
 
     @abc.abstractmethod
-    def targets(self, weights: Array, device: AbstractDevice) -> Array:
-        """Weights (out, in) to target conductances (planes, out, in)."""
+    def check(self, device: AbstractDevice) -> None:
+        """Refuses a device that cannot stand for weights in this way, by a ValueError."""
 
     @abc.abstractmethod
-    def deltas(self, delta: Array, device: AbstractDevice) -> Array:
-        """Changes of weights (out, in) to changes of conductances (planes, out, in)."""
+    def largest(self, weights: Array) -> Array:
+        """The magnitude (float32 scalar, positive) that stands for the whole range."""
 
     @abc.abstractmethod
-    def combine(self, planes: Array, device: AbstractDevice) -> Array:
-        """What the planes give, (planes, rows, columns), to weights or sums (rows, columns)."""
+    def start(self, device: AbstractDevice) -> float:
+        """The conductance of a weight of zero, where fresh devices begin, in siemens."""
+
+    @abc.abstractmethod
+    def coefficients(self, device: AbstractDevice) -> tuple[float, ...]:
+        """The planes' coefficients `c_p`, in 1/S."""
+
+    @abc.abstractmethod
+    def targets(self, unit: Array, device: AbstractDevice) -> Array:
+        """Weights `u` (out, in) to target conductances (planes, out, in), in siemens."""
+
+    @abc.abstractmethod
+    def deltas(self, change: Array, present: Array, device: AbstractDevice) -> Array:
+        """Changes of `u` (out, in) to changes of conductances (planes, out, in).
+
+        `present` are the targets or conductances (planes, out, in) that they count from.
+        """
+
+    @abc.abstractmethod
+    def worn(self, present: Array, device: AbstractDevice) -> Array | None:
+        """Which devices (planes, out, in) must be set back and programmed anew, if any ever are."""

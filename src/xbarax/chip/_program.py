@@ -1,0 +1,271 @@
+"""How a simulated chip is programmed, changed and aged: from weights to what reads see."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jax import Array
+from jax import numpy as jnp
+
+from xbarax.chip import _faults, _read, _tile
+from xbarax.chip._ideal import count_not_finite
+from xbarax.chip._programming import WriteVerify
+from xbarax.chip.device import AbstractPulsed
+
+if TYPE_CHECKING:
+    from xbarax.chip._chip import Chip
+
+State = dict[str, Any]
+
+_ROUNDING = 2.0**-23  # of float32, relative
+
+
+def program(chip: "Chip", weights: Array, key: Array | None) -> State:
+    """Brings fresh devices to the mapping's targets."""
+    fault_key, program_key, verify_key = (None,) * 3 if key is None else jax.random.split(key, 3)
+    largest = chip.mapping.largest(weights)
+    unit, beyond = _bounded(chip, weights / largest)
+    n_out, n_in = weights.shape
+    tiling = _tile.cut(n_out, n_in, chip.tile, chip.has_column)
+    start = chip.mapping.start(chip.device)
+    targets = chip.mapping.targets(unit, chip.device)
+    targets = _with_column(targets, tiling, start)
+    state: State = {
+        "cells": chip.device.program(targets, start, program_key),
+        "largest": largest,
+        "saturated": beyond,
+        "not_converged": jnp.zeros((), jnp.int32),
+        "not_finite": count_not_finite(weights),
+        # Carries the layer's shape, which tiles do not tell, and no data.
+        "layer": jnp.zeros((*weights.shape, 0), weights.dtype),
+    }
+    if chip.faults is not None:
+        state["stuck"] = _faults.draw(chip.faults, targets.shape, fault_key)
+    if isinstance(chip.programming, WriteVerify):
+        state = _verify(chip, state, targets, verify_key)
+    state = see(chip, state)
+    if chip.adc.calibrated:
+        state["adc_range"] = _full_scale(chip, state)
+    if chip.drift_compensation:
+        state["total"] = jnp.sum(conductances(chip, state))
+        state["gain"] = jnp.ones((), weights.dtype)
+    return state
+
+
+def update(chip: "Chip", state: State, delta: Array, key: Array | None) -> State:
+    """Lets the devices respond to a change of the weights."""
+    update_key, refresh_key = (None, None) if key is None else jax.random.split(key)
+    mapping, device = chip.mapping, chip.device
+    n_out = delta.shape[0]
+    change = jnp.where(jnp.isfinite(delta), delta, 0) / state["largest"]
+    planes = device.target(state["cells"])
+    present = planes[:, :n_out]
+    beyond = jnp.zeros((), jnp.int32)
+    if mapping.bounded and not isinstance(device, AbstractPulsed):
+        unit = _unit(chip, present)
+        bounded, beyond = _bounded(chip, unit + change)
+        change = jnp.where(change == 0, 0, bounded - unit)
+    deltas = mapping.deltas(change, present, device)
+    # A device that stays where it is must not be touched for the last bit of a difference.
+    rounding = _ROUNDING * jnp.maximum(jnp.abs(present), jnp.abs(present + deltas))
+    deltas = jnp.where((change == 0) | (jnp.abs(deltas) <= rounding), 0, deltas)
+    columns = ((0, 0), (0, planes.shape[1] - n_out), (0, 0))  # references are left alone
+    cells = device.update(state["cells"], jnp.pad(deltas, columns), update_key)
+    changed = {
+        **state,
+        "cells": _refresh_worn(chip, cells, refresh_key),
+        "saturated": state["saturated"] + beyond,
+        "not_finite": state["not_finite"] + count_not_finite(delta),
+    }
+    return _keep_gain(chip, state, see(chip, changed))
+
+
+def age(chip: "Chip", state: State, seconds: Array) -> State:
+    """Lets time pass; a time that is negative or not finite passes none, and is counted."""
+    good = jnp.isfinite(seconds) & (seconds >= 0)
+    cells = chip.device.age(state["cells"], jnp.where(good, seconds, 0))
+    bad = jnp.where(good, 0, 1).astype(jnp.int32)
+    aged = see(chip, {**state, "cells": cells, "not_finite": state["not_finite"] + bad})
+    if not chip.drift_compensation:
+        return aged
+    now = jnp.sum(conductances(chip, aged))
+    total = state["total"] * state["gain"]
+    return {**aged, "total": now, "gain": jnp.where(now > 0, total / jnp.where(now > 0, now, 1), 1)}
+
+
+def set_faults(chip: "Chip", state: State, stuck: Array) -> State:
+    """Replaces the map of stuck devices."""
+    return _keep_gain(chip, state, see(chip, {**state, "stuck": stuck}))
+
+
+def calibrate(chip: "Chip", state: State, inputs: Array) -> State:
+    """Sets each tile's converters to the largest noiseless current that `inputs` give there."""
+    seen = chip.tiling(state)
+    quiet = {**state, "seen": {"terms": state["seen"]["terms"]}}
+    lines = _tile.spread(chip.dac.convert(inputs), seen.tiles_in, seen.words)
+    sums = jnp.abs(_read.line_currents(chip, quiet, lines, None, transpose=False))
+    largest = jnp.max(sums, axis=(0, 4), initial=0)
+    forward = jnp.where(largest > 0, largest, state["adc_range"]["forward"])
+    return {**state, "adc_range": {**state["adc_range"], "forward": forward}}
+
+
+def see(chip: "Chip", state: State) -> State:
+    """Computes what reads see of the devices, and keeps it.
+
+    Reads are many and changes few: computing it in each read of 48 inputs takes 4 to 8 times as
+    long at 256 x 256 (`benchmarks/stored_or_drawn.py`).
+    """
+    conductance = conductances(chip, state)
+    tiling = chip.tiling(state)
+    split = lambda planes: _tile.split(planes, tiling)
+    terms = chip.device.current_terms(conductance)
+    if chip.mapping.reference == "ideal":
+        zero = jnp.full((), chip.mapping.start(chip.device), conductance.dtype)
+        references = chip.device.current_terms(zero)
+        terms = tuple(term - zero for term, zero in zip(terms, references, strict=True))
+    terms = tuple(chip.wires.effective(split(term)) for term in terms)
+    deviation = chip.device.read_deviation(state["cells"])
+    variance = None if deviation is None else jnp.square(deviation)
+    if variance is not None and variance.ndim > 0:
+        variance = split(variance)
+    common_noise = chip.has_column and variance is not None
+    if chip.adc.exact and len(terms) == 1 and not common_noise:
+        return {**state, "seen": _as_one(chip, tiling, terms[0], variance)}
+    seen: State = {"terms": terms}
+    return {**state, "seen": seen if variance is None else {**seen, "variance": variance}}
+
+
+def _as_one(chip: "Chip", tiling: _tile.Tiling, tiles: Array, variance: Array | None) -> State:
+    """All tiles and planes as one matrix, in units of the largest weight.
+
+    (in, out), the order in which forward reads, the most frequent ones, are fastest.
+    """
+    coefficients = jnp.asarray(chip.coefficients, tiles.dtype)
+    if tiling.column:
+        tiles = tiles[..., :-1, :] - tiles[..., -1:, :]
+    one = lambda tiles: _tile.merge(tiles, tiling).T
+    seen = {"matrix": one(jnp.einsum("p,pabij->abij", coefficients, tiles))}
+    if variance is None:
+        return seen
+    if variance.ndim == 0:
+        # Every plane has its cell in every sum.
+        return {**seen, "variance": variance * jnp.sum(coefficients**2)}
+    return {**seen, "variance": one(jnp.einsum("p,pabij->abij", coefficients**2, variance))}
+
+
+def conductances(chip: "Chip", state: State) -> Array:
+    """The devices' conductances at their age, faults included, (planes, rows, in) in siemens."""
+    conductance = chip.device.conductance(state["cells"])
+    if chip.faults is None:
+        return conductance
+    return _faults.apply(state["stuck"], conductance, chip.device.conductance_range)
+
+
+def readout(chip: "Chip", state: State) -> Array:
+    """The weights that the conductances stand for."""
+    planes = conductances(chip, state)
+    tiling = chip.tiling(state)
+    mapping = chip.mapping
+    weights = planes[:, : tiling.n_out]
+    if mapping.reference == "ideal":
+        weights = weights - mapping.start(chip.device)
+    elif mapping.reference == "column":
+        tile_of = jnp.arange(tiling.n_out) // tiling.lines
+        weights = weights - planes[:, tiling.n_out :][:, tile_of]
+    unit = jnp.einsum("p,poi->oi", jnp.asarray(chip.coefficients, weights.dtype), weights)
+    return unit * chip.weight_scale(state)
+
+
+def _unit(chip: "Chip", planes: Array) -> Array:
+    """What targets (planes, out, in) stand for, in units of the largest weight."""
+    mapping = chip.mapping
+    zero = mapping.start(chip.device)
+    return jnp.einsum("p,poi->oi", jnp.asarray(chip.coefficients, planes.dtype), planes - zero)
+
+
+def _bounded(chip: "Chip", unit: Array) -> tuple[Array, Array]:
+    """Weights within the range, and how many were not, by more than rounding."""
+    if not chip.mapping.bounded:
+        return unit, jnp.zeros((), jnp.int32)
+    beyond = jnp.sum(jnp.abs(unit) > 1 + 1e-5, dtype=jnp.int32)
+    return jnp.clip(unit, -1, 1), beyond
+
+
+def _with_column(planes: Array, tiling: _tile.Tiling, start: float) -> Array:
+    """Planes (planes, out, in) with the reference columns' devices behind them."""
+    if not tiling.column:
+        return planes
+    column = jnp.full((planes.shape[0], tiling.tiles_out, tiling.n_in), start, planes.dtype)
+    return jnp.concatenate([planes, column], axis=1)
+
+
+def _verify(chip: "Chip", state: State, targets: Array, key: Array | None) -> State:
+    assert isinstance(chip.programming, WriteVerify) and isinstance(chip.device, AbstractPulsed)
+    assert key is not None
+    low, high = chip.device.conductance_range
+    tolerance = chip.programming.tolerance * (high - low)
+    cells, _ = chip.device.verify(
+        state["cells"], targets, tolerance, chip.programming.max_pulses, key
+    )
+    state = {**state, "cells": cells}
+    off = jnp.abs(conductances(chip, state) - targets) > tolerance
+    return {**state, "not_converged": jnp.sum(off, dtype=jnp.int32)}
+
+
+def _refresh_worn(chip: "Chip", cells: Any, key: Array | None) -> Any:
+    """Sets pairs that are near the end of their range back, and programs their difference anew."""
+    device, mapping = chip.device, chip.mapping
+    if not isinstance(device, AbstractPulsed):
+        return cells
+    present = device.conductance(cells)
+    worn = mapping.worn(present, device)
+    if worn is None:
+        return cells
+    assert key is not None
+
+    def refresh(cells: Any) -> Any:
+        unit = jnp.clip(_unit(chip, present), -1, 1)
+        targets = mapping.targets(unit, device)
+        return device.restart(cells, worn, targets, mapping.start(device), key)
+
+    return jax.lax.cond(jnp.any(worn), refresh, lambda cells: cells, cells)
+
+
+def _keep_gain(chip: "Chip", before: State, after: State) -> State:
+    """The compensated sum of all conductances changes by what was programmed, not by the gain."""
+    if not chip.drift_compensation:
+        return after
+    return {**after, "total": jnp.sum(conductances(chip, after)), "gain": before["gain"]}
+
+
+def _full_scale(chip: "Chip", state: State) -> dict[str, Array]:
+    """The largest currents that inputs from −1 to 1 can give: where calibrated ranges start."""
+    volts = chip.dac.v_read
+    terms = state["seen"]["terms"]
+
+    def largest(terms: tuple[Array, ...], axis: int) -> Array:
+        sums = [
+            jnp.max(jnp.sum(jnp.abs(tiles), axis=axis), axis=-1) * volts**power
+            for power, tiles in enumerate(terms, start=1)
+        ]
+        return jnp.sum(jnp.stack(sums), axis=0)
+
+    return {"forward": largest(terms, 4), "transposed": largest(_seen_back(chip, state), 3)}
+
+
+def _seen_back(chip: "Chip", state: State) -> tuple[Array, ...]:
+    """Terms without reference columns, for what those add to transposed currents at the most.
+
+    A column carries minus the sum of its tile's inputs: in the linear term it is subtracted from
+    each line; in that of a power `k` it sees up to `lines^k`.
+    """
+    first, *higher = state["seen"]["terms"]
+    tiling = chip.tiling(state)
+    if not tiling.column:
+        return first, *higher
+    places = jnp.arange(tiling.tiles_out * tiling.lines).reshape(tiling.tiles_out, 1, -1, 1)
+    weights = first[..., :-1, :] - first[..., -1:, :]
+    grown = (
+        jnp.concatenate([t[..., :-1, :], t[..., -1:, :] * float(tiling.lines) ** power], axis=3)
+        for power, t in enumerate(higher, start=2)
+    )
+    return jnp.where(places < tiling.n_out, weights, 0), *grown

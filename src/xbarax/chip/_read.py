@@ -1,0 +1,137 @@
+"""How a simulated chip is read: the way from inputs over currents to sums."""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jax
+from jax import Array
+from jax import numpy as jnp
+
+from xbarax.chip import _ideal, _tile
+
+if TYPE_CHECKING:
+    from xbarax.chip._chip import Chip
+
+State = dict[str, Any]
+
+
+def read(
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool, backward: bool
+) -> Array:
+    """Passes the stations; see `xbarax.Chip`.
+
+    Where the converters clip, the inputs of a backward read are cotangents of the partial sums
+    that `partial_sums` keeps apart, (rows, tiles · n); else of the whole ones.
+    """
+    if "matrix" in state["seen"]:
+        return _read_at_once(chip, state, inputs, key, transpose, backward)
+    lines = _line_inputs(chip, chip.tiling(state), inputs, transpose, backward)
+    sums = line_currents(chip, state, lines, key, transpose)
+    if backward:
+        sums = chip.adc.convert_scaled(sums)
+    else:
+        sums = chip.adc.convert(sums, _calibration(chip, state, transpose))
+    return combine(chip, state, sums, transpose)
+
+
+def _read_at_once(
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool, backward: bool
+) -> Array:
+    """All tiles and planes as one matrix: what linear cells give to converters that are exact."""
+    x = chip.dac.convert_scaled(inputs) if backward else inputs
+    seen = state["seen"]
+    product = functools.partial(  # the matrix is (in, out)
+        _ideal.product, transpose=not transpose, implementation=chip.implementation
+    )
+    y = product(seen["matrix"], x)
+    if "variance" in seen:
+        if seen["variance"].ndim == 0:
+            total = seen["variance"] * jnp.sum(x**2, axis=1, keepdims=True)
+        else:
+            total = product(seen["variance"], x**2)
+        assert key is not None
+        y += jnp.sqrt(total) * jax.random.normal(key, y.shape, y.dtype)
+    return y * chip.weight_scale(state)
+
+
+def inside(chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool) -> Array:
+    """Which partial sums no converter clips, float32 0 or 1, (rows, tiles · n).
+
+    `tiles` are those along the inputs of the read, `n` its outputs. A sum counts as clipped where
+    any of its planes' currents is, or that of its reference column.
+    """
+    seen = chip.tiling(state)
+    lines = _line_inputs(chip, seen, inputs, transpose, backward=False)
+    sums = line_currents(chip, state, lines, key, transpose)
+    open_ = chip.adc.inside(sums, _calibration(chip, state, transpose))
+    open_ = jnp.all(open_, axis=1)  # (rows, tiles out, tiles in, lines)
+    if seen.column and not transpose:
+        open_ = open_[..., :-1] & open_[..., -1:]
+    n = seen.n_in if transpose else seen.n_out
+    joined = _tile.join(jnp.moveaxis(open_, 2, 1), n)
+    rows, tiles, _ = joined.shape
+    return joined.reshape(rows, tiles * n).astype(jnp.float32)
+
+
+def line_currents(
+    chip: "Chip", state: State, lines: Array, key: Array | None, transpose: bool
+) -> Array:
+    """Each tile's currents in amperes, read noise included, before the converters."""
+    currents = functools.partial(
+        _tile.currents, transpose=transpose, implementation=chip.implementation
+    )
+    volts = lines * chip.dac.v_read
+    first, *higher = state["seen"]["terms"]
+    sums = currents(first, volts)
+    for power, tiles in enumerate(higher, start=2):
+        sums += currents(tiles, volts**power)
+    variance = state["seen"].get("variance")
+    if variance is None:
+        return sums
+    if variance.ndim == 0:
+        total = variance * jnp.sum(volts**2, axis=-1, keepdims=True)
+        total = total[:, None] if volts.ndim == 4 else total[:, None, None]
+    else:
+        total = currents(variance, volts**2)
+    assert key is not None
+    # Rows come first, so that a row's noise depends on the key and its number alone.
+    return sums + jnp.sqrt(total) * jax.random.normal(key, sums.shape, sums.dtype)
+
+
+def combine(chip: "Chip", state: State, sums: Array, transpose: bool) -> Array:
+    """What the currents of all tiles and planes stand for, (rows, n)."""
+    seen = chip.tiling(state)
+    if seen.column and not transpose:
+        sums = sums[..., :-1] - sums[..., -1:]
+    coefficients = jnp.asarray(chip.coefficients, sums.dtype)
+    per_tile = jnp.einsum("p,npabo->nao", coefficients, sums)
+    unit = _tile.join(per_tile, seen.n_in if transpose else seen.n_out)
+    return unit * (chip.weight_scale(state) / chip.dac.v_read)
+
+
+def _line_inputs(
+    chip: "Chip", seen: _tile.Tiling, inputs: Array, transpose: bool, backward: bool
+) -> Array:
+    """What each tile's lines are driven with, in units of v_read."""
+    tiles, width = (seen.tiles_out, seen.lines) if transpose else (seen.tiles_in, seen.words)
+    n = seen.n_out if transpose else seen.n_in
+    if backward and chip.clips:  # cotangents that differ from tile to tile
+        rows, parts = inputs.shape[0], inputs.shape[1] // n
+        pieces = _tile.spread(inputs.reshape(rows * parts, n), tiles, width)
+        # A part is a tile along the other axis, which comes first for a transposed read.
+        lines = pieces.reshape(rows, parts, tiles, width)
+    else:
+        lines = _tile.spread(inputs, tiles, width)
+    if backward:
+        lines = chip.dac.convert_scaled(lines)
+    if transpose and seen.column:
+        lines = jnp.concatenate([lines, -jnp.sum(lines, axis=-1, keepdims=True)], axis=-1)
+    return lines
+
+
+def _calibration(chip: "Chip", state: State, transpose: bool) -> Array | None:
+    """The converters' ranges, (planes, tiles out, tiles in, 1), as the read sees the tiles."""
+    if not chip.adc.calibrated:
+        return None
+    ranges = state["adc_range"]["transposed" if transpose else "forward"]
+    return (ranges.swapaxes(1, 2) if transpose else ranges)[..., None]

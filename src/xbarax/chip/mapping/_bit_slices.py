@@ -1,0 +1,127 @@
+"""Digits of each weight in devices of their own."""
+
+import dataclasses
+from typing import final
+
+from jax import Array
+from jax import numpy as jnp
+
+from xbarax.chip.device import AbstractDevice, AbstractPulsed
+from xbarax.chip.mapping import _range
+from xbarax.chip.mapping._mapping import AbstractMapping, Reference
+
+
+@final
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BitSlices(AbstractMapping):
+    r"""Each weight's magnitude as digits of `bits` bits, a differential pair for each digit.
+
+    With `L = 2^(bits · slices) − 1` and digits `d_s` from 0 to `2^bits − 1`::
+
+        round(L |u|) = Σ_s 2^(bits · s) d_s,   G_s = g_min + d_s/(2^bits − 1) (g_max − g_min)
+
+    The digits of positive weights are in one plane, those of negative ones in another, the other
+    plane's devices are at g_min; the least significant slice comes first. Weights are rounded to
+    the nearest of the `2 L + 1` levels, straight through for derivatives.
+
+    Devices that take pulses can be programmed, but not changed: a pulse knows of no carry.
+
+    Args:
+      bits: bits of a slice, at least 1.
+      slices: number of slices, at least 1; `bits · slices` is at most 23.
+      weight_range: the magnitude of weights at the largest level; None: that of the largest weight
+        programmed, times `headroom`.
+      headroom: at least 1: how much larger than those first programmed weights may become.
+
+    Raises:
+      TypeError, ValueError: a number out of its range.
+    """
+
+    bits: int
+    slices: int
+    weight_range: float | None = None
+    headroom: float = 1.0
+
+    def __post_init__(self):
+        """Refuses bad numbers."""
+        _range.check_weight_range("BitSlices", self.weight_range, self.headroom)
+        for name in ("bits", "slices"):
+            given = getattr(self, name)
+            if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+                raise ValueError(
+                    f"BitSlices({name}=…): expected a positive integer, given {given!r}"
+                )
+        if self.bits * self.slices > 23:
+            raise ValueError(
+                "BitSlices: expected bits · slices of at most 23, the digits of a float32, given "
+                f"{self.bits} · {self.slices}"
+            )
+
+    @property
+    def fixed_range(self) -> float | None:
+        """As given."""
+        return self.weight_range
+
+    @property
+    def bounded(self) -> bool:
+        """By the largest level."""
+        return True
+
+    @property
+    def reference(self) -> Reference:
+        """None: each plane is the other's."""
+        return "none"
+
+    @property
+    def levels(self) -> int:
+        """The largest level, `L`."""
+        return 2 ** (self.bits * self.slices) - 1
+
+    def check(self, device: AbstractDevice) -> None:
+        """Refuses devices without a range."""
+        _range.check_finite_range("BitSlices", device)
+
+    def largest(self, weights: Array) -> Array:
+        """The given range, or that of the weights with headroom."""
+        return _range.largest(weights, self.weight_range, self.headroom)
+
+    def start(self, device: AbstractDevice) -> float:
+        """The lowest conductance."""
+        return device.conductance_range[0]
+
+    def coefficients(self, device: AbstractDevice) -> tuple[float, ...]:
+        """Two planes a slice, positive and negative, the least significant slice first."""
+        low, high = device.conductance_range
+        digit = (2**self.bits - 1) / (self.levels * (high - low))
+        return tuple(
+            sign * 2.0 ** (self.bits * s) * digit for s in range(self.slices) for sign in (1, -1)
+        )
+
+    def targets(self, unit: Array, device: AbstractDevice) -> Array:
+        """The digits of each magnitude."""
+        low, high = device.conductance_range
+        most = 2**self.bits - 1
+        planes = []
+        for s in range(self.slices):
+            for signed in (unit, -unit):
+                level = jnp.round(self.levels * jnp.clip(signed, 0, 1)).astype(jnp.int32)
+                digit = (level >> (self.bits * s)) & most
+                planes.append(low + digit.astype(unit.dtype) / most * (high - low))
+        return jnp.stack(planes)
+
+    def deltas(self, change: Array, present: Array, device: AbstractDevice) -> Array:
+        """What leads to the digits of the new weights."""
+        if isinstance(device, AbstractPulsed):
+            raise TypeError(
+                "an array of bit slices cannot be changed by pulses, which know of no carry: "
+                f"use another mapping than {self!r} for {type(device).__name__}, or program the "
+                "new weights into a new array"
+            )
+        low = device.conductance_range[0]
+        coefficients = jnp.asarray(self.coefficients(device), present.dtype)
+        unit = jnp.tensordot(coefficients, present - low, 1)
+        return self.targets(unit + change, device) - present
+
+    def worn(self, present: Array, device: AbstractDevice) -> None:
+        """None ever."""
+        return None
