@@ -24,3 +24,13 @@ def as_users_call(monkeypatch):
 def implementation(request):
     """Both implementations of the ideal chip."""
     return request.param
+
+
+@pytest.fixture(scope="module")
+def little_optimisation():
+    """XLA takes long to optimise random numbers, and many tests compile small programs."""
+    import jax  # not before JAX_PLATFORMS is set
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

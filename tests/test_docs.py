@@ -88,7 +88,7 @@ RUNNERS = {"python": _run_python, "c": _write_c, "sh": _compile_c}
     ids=_relative,
 )
 def test_the_code_of_a_page_runs_and_prints_what_it_says(
-    page, tmp_path, monkeypatch, capsys, as_users_call
+    page, tmp_path, monkeypatch, capsys, as_users_call, little_optimisation
 ):
     monkeypatch.chdir(tmp_path)
     # A module, so that classes which the page defines have one.

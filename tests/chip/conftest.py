@@ -1,11 +1,8 @@
-"""XLA takes long to optimise random numbers, and these tests compile many small programs."""
+"""Tests of chips compile many small programs with random numbers in them."""
 
-import jax
 import pytest
 
 
 @pytest.fixture(scope="module", autouse=True)
-def little_optimisation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+def compile_quickly(little_optimisation):
+    """All tests here."""

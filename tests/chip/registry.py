@@ -17,7 +17,6 @@ _FAULTS = xb.Faults(stuck_low=0.1, stuck_high=0.05)
 
 CHIPS = {
     "ideal": xb.Chip(),
-    "ideal, tiles": xb.Chip(tile=(2, 3)),
     "noisy, tiles": xb.Chip(device=Noisy(write=0.1, read=0.2), tile=(2, 3)),
     "exact, column, fixed range": xb.Chip(
         device=xb.device.Ideal(g_min=1e-6, g_max=9e-6),
@@ -35,7 +34,6 @@ CHIPS = {
         adc=xb.ADC(bits=8),
         backward="ideal",
     ),
-    "soft bounds": xb.Chip(device=xb.device.presets.reram_soft_bounds()),
     "soft bounds, pair, verified": xb.Chip(
         device=xb.device.SoftBounds(step_up=0.02, read_noise=1e-7),
         mapping=xb.mapping.DifferentialPair(headroom=1.5),
@@ -47,6 +45,7 @@ CHIPS = {
 _CONVERTERS = {"tile": (3, 3), "dac": _DAC, "adc": xb.ADC(bits=9)}
 
 OTHERS = {
+    "soft bounds": xb.Chip(device=xb.device.presets.reram_soft_bounds()),
     "Wan": xb.Chip(device=xb.device.RRAMWan(), **_CONVERTERS),
     "Milo": xb.Chip(device=xb.device.RRAMMilo(), **_CONVERTERS),
     "SONOS": xb.Chip(device=xb.device.SONOS(), mapping=xb.mapping.IdealReference()),
