@@ -28,12 +28,6 @@ CHIPS = {
     "PCM, compensated, faults": xb.Chip(
         device=xb.device.PCM(), tile=(3, 2), faults=_FAULTS, drift_compensation=True
     ),
-    "HERMES, slices": xb.Chip(
-        device=xb.device.PCMHermes(),
-        mapping=xb.mapping.BitSlices(bits=3, slices=2, headroom=1.5),
-        adc=xb.ADC(bits=8),
-        backward="ideal",
-    ),
     "soft bounds, pair, verified": xb.Chip(
         device=xb.device.SoftBounds(step_up=0.02, read_noise=1e-7),
         mapping=xb.mapping.DifferentialPair(headroom=1.5),
@@ -45,6 +39,12 @@ CHIPS = {
 _CONVERTERS = {"tile": (3, 3), "dac": _DAC, "adc": xb.ADC(bits=9)}
 
 OTHERS = {
+    "HERMES, slices": xb.Chip(
+        device=xb.device.PCMHermes(),
+        mapping=xb.mapping.BitSlices(bits=3, slices=2, headroom=1.5),
+        adc=xb.ADC(bits=8),
+        backward="ideal",
+    ),
     "soft bounds": xb.Chip(device=xb.device.presets.reram_soft_bounds()),
     "Wan": xb.Chip(device=xb.device.RRAMWan(), **_CONVERTERS),
     "Milo": xb.Chip(device=xb.device.RRAMMilo(), **_CONVERTERS),

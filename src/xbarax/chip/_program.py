@@ -64,10 +64,11 @@ def update(chip: "Chip", state: State, delta: Array, key: Array | None) -> State
         unit = _unit(chip, present)
         bounded, beyond = _bounded(chip, unit + change)
         change = jnp.where(change == 0, 0, bounded - unit)
-    deltas = mapping.deltas(change, present, device)
-    # A device that stays where it is must not be touched for the last bit of a difference.
-    rounding = _ROUNDING * jnp.maximum(jnp.abs(present), jnp.abs(present + deltas))
-    deltas = jnp.where((change == 0) | (jnp.abs(deltas) <= rounding), 0, deltas)
+    deltas = jnp.where(change == 0, 0, mapping.deltas(change, present, device))
+    if not isinstance(device, AbstractPulsed):
+        # A device that stays where it is must not be programmed for the last bit of a difference.
+        rounding = _ROUNDING * jnp.maximum(jnp.abs(present), jnp.abs(present + deltas))
+        deltas = jnp.where(jnp.abs(deltas) <= rounding, 0, deltas)
     columns = ((0, 0), (0, planes.shape[1] - n_out), (0, 0))  # references are left alone
     cells = device.update(state["cells"], jnp.pad(deltas, columns), update_key)
     changed = {
@@ -76,7 +77,7 @@ def update(chip: "Chip", state: State, delta: Array, key: Array | None) -> State
         "saturated": state["saturated"] + beyond,
         "not_finite": state["not_finite"] + count_not_finite(delta),
     }
-    return _keep_gain(chip, state, see(chip, changed))
+    return _reprogrammed_gain(chip, state, see(chip, changed))
 
 
 def age(chip: "Chip", state: State, seconds: Array) -> State:
@@ -94,7 +95,10 @@ def age(chip: "Chip", state: State, seconds: Array) -> State:
 
 def set_faults(chip: "Chip", state: State, stuck: Array) -> State:
     """Replaces the map of stuck devices."""
-    return _keep_gain(chip, state, see(chip, {**state, "stuck": stuck}))
+    known = see(chip, {**state, "stuck": stuck})
+    if not chip.drift_compensation:
+        return known
+    return {**known, "total": jnp.sum(conductances(chip, known))}  # a fault is no drift
 
 
 def calibrate(chip: "Chip", state: State, inputs: Array) -> State:
@@ -230,11 +234,15 @@ def _refresh_worn(chip: "Chip", cells: Any, key: Array | None) -> Any:
     return jax.lax.cond(jnp.any(worn), refresh, lambda cells: cells, cells)
 
 
-def _keep_gain(chip: "Chip", before: State, after: State) -> State:
-    """The compensated sum of all conductances changes by what was programmed, not by the gain."""
+def _reprogrammed_gain(chip: "Chip", before: State, after: State) -> State:
+    """Devices that were programmed count with what they have now, the others with their gain."""
     if not chip.drift_compensation:
         return after
-    return {**after, "total": jnp.sum(conductances(chip, after)), "gain": before["gain"]}
+    then, now = conductances(chip, before), conductances(chip, after)
+    reference = jnp.sum(jnp.where(then == now, before["gain"] * now, now))
+    total = jnp.sum(now)
+    gain = jnp.where(total > 0, reference / jnp.where(total > 0, total, 1), 1)
+    return {**after, "total": total, "gain": gain}
 
 
 def _full_scale(chip: "Chip", state: State) -> dict[str, Array]:

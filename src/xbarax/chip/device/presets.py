@@ -15,8 +15,9 @@ from xbarax.chip.device._rram_wan import RRAMWan
 from xbarax.chip.device._soft_bounds import SoftBounds
 from xbarax.chip.device._sonos import SONOS
 
-# The pulse devices' constants are those of the aihwkit simulator's presets of similar names, fits
-# to the figures of the papers, for states that are weights. Their conductances are illustrative.
+# The pulse devices' steps, bounds, their spreads and noise are those of the aihwkit simulator's
+# presets of similar names, fits to the figures of the papers, for states that are weights. Small
+# spreads of the asymmetry (up to 0.05 there) are left out. Their conductances are illustrative.
 
 
 def pcm() -> PCM:

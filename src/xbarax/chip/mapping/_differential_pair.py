@@ -88,7 +88,7 @@ class DifferentialPair(AbstractMapping):
         """Pulses up for each sign, or what leads to the new targets."""
         low, high = device.conductance_range
         if isinstance(device, AbstractPulsed):
-            return self.targets(change, device) - low
+            return (high - low) * jnp.stack([jnp.maximum(change, 0), jnp.maximum(-change, 0)])
         unit = (present[0] - present[1]) / (high - low)
         return self.targets(jnp.clip(unit + change, -1, 1), device) - present
 
