@@ -339,7 +339,7 @@ def test_others_need_a_range(kind):
         (
             {"headroom": "2"},
             TypeError,
-            "(headroom=…): expected a float or an int at least 1, given '2'",
+            "(headroom=…): expected a number at least 1, given '2'",
         ),
         ({"weight_range": 0.0}, ValueError, "(weight_range=…): expected a number above 0, or None"),
         ({"weight_range": -1}, ValueError, "above 0, or None, given -1"),

@@ -297,7 +297,7 @@ BAD = {
     "max_pulses=2**24 + 1": r"expected an integer from 1 to 16777216, given 16777217",
 }
 WRONG_TYPE = {
-    "step_up='1'": r"SoftBounds\(step_up=…\): expected a float or an int positive, given '1'",
+    "step_up='1'": r"SoftBounds\(step_up=…\): expected a number positive, given '1'",
     "max_pulses=2.0": r"SoftBounds\(max_pulses=…\): expected an integer from 1 to .*, given 2.0",
     "step_lognormal=1": r"SoftBounds\(step_lognormal=…\): expected True or False, given 1",
     "zero_at_symmetry=None": r"zero_at_symmetry=…\): expected True or False, given None",

@@ -13,9 +13,9 @@ def check_real(name: str, value: Any, wanted: str, holds: Callable[[float], bool
       ValueError: it is not finite, or lacks the property that `wanted` describes.
     """
     if not isinstance(value, float | int) or isinstance(value, bool):
+        kind = type(value).__name__
         raise TypeError(
-            f"{name}: expected a float or an int {wanted}, given {value!r} of type "
-            f"{type(value).__name__}"
+            f"{name}: expected a number {wanted}, given {value!r}: a {kind}, not a float or an int"
         )
     if not (math.isfinite(value) and holds(value)):
         raise ValueError(f"{name}: expected a number {wanted}, given {value!r}")
