@@ -59,6 +59,14 @@ def _functions_call(name: str, result: jax.ShapeDtypeStruct) -> Callable[..., Ar
 
 @functools.cache
 def side_effect() -> frozenset:
-    """The effects that JAX gives to a foreign call with side effects."""
+    """The effects of a call that JAX must keep: those of a foreign call with side effects.
+
+    Before 0.11.1 JAX drops foreign calls whose results nobody uses where it differentiates a loop;
+    calls with the effect of a debugging one it keeps on every version.
+    """
     probe = jax.make_jaxpr(lambda w: functions_write(w, library=""))
-    return frozenset(probe(_float32(1, 1)).effects)
+    effects = frozenset(probe(_float32(1, 1)).effects)
+    if jax.__version_info__ >= (0, 11, 1):
+        return effects
+    kept = jax.make_jaxpr(lambda: jax.debug.callback(lambda: None))()
+    return effects | frozenset(kept.effects)

@@ -28,9 +28,8 @@ class FunctionLibraryChip(AbstractChip):
     often as the program says, never merged, hoisted or dropped, one at a time for each library.
 
     The one exception is JAX's: in the reverse-mode derivative of a loop (`scan`, `fori_loop`),
-    reads, updates and writes that depend on nothing that the loop changes run once, before it, and
-    JAX before 0.11.1 drops those whose result nobody uses. Where the number of calls matters, use
-    the result, and thread it through the loop's carry.
+    reads, updates and writes that depend on nothing that the loop changes run once, before it.
+    Where the number of calls matters, let them depend on the loop's carry or inputs.
 
     Args:
       library: the absolute path of the shared library.
