@@ -3,7 +3,9 @@
     python benchmarks/monte_carlo.py
 
 For batches of 48 and of 1: milliseconds a chip, medians of both in one run, without compilation.
-The chips differ in what has to be drawn for each read: nothing, or noise for every output.
+The chips differ in what has to be drawn for each read: nothing, or noise for every output. Plain
+weights, a different array for each, show what the network takes alone: the bound of what can be
+gained by putting chips together.
 """
 
 import argparse
@@ -19,18 +21,22 @@ from xbarax import snn, train
 from xbarax.array import _monte_carlo
 
 CHIPS = {
+    "plain weights": None,
     "programming errors alone": xb.Chip(device=xb.device.PCM(read_noise=0.0)),
     "and read noise": xb.Chip(device=xb.device.PCM()),
 }
 
 
-def experiment(task: train.Task, chip: xb.Chip, batch: int) -> Callable[[jax.Array], Any]:
-    """The accuracy of one chip on the first samples."""
+def experiment(task: train.Task, chip: xb.Chip | None, batch: int) -> Callable[[jax.Array], Any]:
+    """The accuracy of one chip, or of weights scaled at random, on the first samples."""
     spikes, labels = next(iter(task.test))
     spikes, labels = spikes[:, :batch], labels[:batch]
 
     def accuracy(key: jax.Array) -> jax.Array:
-        params = xb.to_crossbar(task.params, lambda p: p, chip, key)
+        if chip is None:
+            params = jax.tree.map(lambda w: w * jax.random.uniform(key, (1, 1)), task.params)
+        else:
+            params = xb.to_crossbar(task.params, lambda p: p, chip, key)
         return snn.spike_count_accuracy(snn.unroll(task.net, params, spikes)[0], labels)
 
     return accuracy

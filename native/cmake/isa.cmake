@@ -1,4 +1,4 @@
-# xbarax_isa_objects(<target> <source>): adds one compilation of <source> for each instruction set to
+# xbarax_isa_objects(<target> <name> <source>): adds one compilation of <source> for each instruction set to
 # <target>, whose own sources choose among them at run time.
 #
 # <source> sees XBARAX_ISA (baseline, avx2 or avx512: the name of its copy's namespace), <target> sees
@@ -13,7 +13,7 @@ check_cxx_source_compiles("
 #endif
 int main() { return 0; }" XBARAX_X86_64)
 
-function(xbarax_isa_objects target source)
+function(xbarax_isa_objects target name source)
   set(isas baseline)
   if(XBARAX_X86_64)
     list(APPEND isas avx2 avx512)
@@ -23,11 +23,12 @@ function(xbarax_isa_objects target source)
   set(flags_avx2 -mavx2 -mfma)
   set(flags_avx512 -mavx512f -mavx512vl -mavx2 -mfma)
   foreach(isa IN LISTS isas)
-    add_library(${target}_${isa} OBJECT ${source})
-    xbarax_target(${target}_${isa})
-    target_compile_definitions(${target}_${isa} PRIVATE XBARAX_ISA=${isa})
-    target_compile_options(${target}_${isa} PRIVATE ${flags_${isa}})
-    target_sources(${target} INTERFACE $<TARGET_OBJECTS:${target}_${isa}>)
-    set_property(GLOBAL APPEND PROPERTY XBARAX_ISA_TARGETS ${target}_${isa})
+    set(objects xbarax_${name}_${isa})
+    add_library(${objects} OBJECT ${source})
+    xbarax_target(${objects})
+    target_compile_definitions(${objects} PRIVATE XBARAX_ISA=${isa})
+    target_compile_options(${objects} PRIVATE ${flags_${isa}})
+    target_sources(${target} INTERFACE $<TARGET_OBJECTS:${objects}>)
+    set_property(GLOBAL APPEND PROPERTY XBARAX_ISA_TARGETS ${objects})
   endforeach()
 endfunction()

@@ -1,6 +1,7 @@
 // XLA's handlers: they check ranks, shapes and types, and call kernels and drivers.
 //
-// All take leading batch axes (*batch), the same for every operand, so that vmap is one call.
+// All take leading batch axes (*batch), the same for every operand, so that vmap is one call. Those
+// of the operands of a read may also be 1, for what all of an axis share.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -10,9 +11,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "ffi/driver_registry.h"
 #include "kernels/parallel.h"
+#include "kernels/random.h"
 #include "kernels/read.h"
 #include "kernels/update.h"
 #include "xla/ffi/api/ffi.h"
@@ -38,8 +41,8 @@ class XlaExecutor : public Executor {
   ffi::ThreadPool pool_;
 };
 
-std::string Shape(Dims dims) {
-  std::string text = "float32[";
+std::string Shape(Dims dims, const char* type = "float32") {
+  std::string text = std::string(type) + "[";
   for (size_t i = 0; i < dims.size(); ++i) text += (i ? "," : "") + std::to_string(dims[i]);
   return text + "]";
 }
@@ -58,25 +61,51 @@ ffi::Error Mismatch(const char* call, std::initializer_list<Dims> shapes) {
   return ffi::Error::InvalidArgument(text);
 }
 
-// What a read computes: batch arrays (out, in), each with rows of inputs.
+// What a read computes: products of arrays (out, in) with blocks of rows of inputs.
 struct ReadShape {
-  int64_t batch, rows, out, in;
+  int64_t products, rows, out, in;
+  // The axes of the products, and whether the arrays and the inputs have them.
+  std::vector<int64_t> batch;
+  std::vector<bool> arrays_have, inputs_have;
+
+  // Which array and which block of inputs a product takes.
+  std::pair<int64_t, int64_t> Operands(int64_t product) const {
+    int64_t array = 0, inputs = 0, arrays = 1, blocks = 1;
+    for (size_t i = batch.size(); i-- > 0;) {
+      const int64_t place = product % batch[i];
+      product /= batch[i];
+      if (arrays_have[i]) array += place * arrays, arrays *= batch[i];
+      if (inputs_have[i]) inputs += place * blocks, blocks *= batch[i];
+    }
+    return {array, inputs};
+  }
 };
 
 // Checks g (*batch, out, in), x (*batch, rows, in), y (*batch, rows, out); or, transposed, x and y
 // exchanged.
 bool FindReadShape(Dims g, Dims x, Dims y, bool transposed, ReadShape* shape) {
   if (g.size() < 2 || x.size() != g.size() || y.size() != g.size()) return false;
-  const size_t last = g.size() - 1, lead = g.size() - 2;
+  const size_t last = g.size() - 1;
+  size_t lead = g.size() - 2;
   for (size_t i = 0; i < lead; ++i)
-    if (g[i] != x[i] || g[i] != y[i]) return false;
-  *shape = {Product(g, 0, lead), x[lead], g[lead], g[last]};
-  const int64_t from = transposed ? shape->out : shape->in;
-  const int64_t to = transposed ? shape->in : shape->out;
-  return x[last] == from && y[lead] == shape->rows && y[last] == to;
+    if ((g[i] != y[i] && g[i] != 1) || (x[i] != y[i] && x[i] != 1)) return false;
+  const int64_t out = g[lead], in = g[last], rows = x[lead];
+  if (x[last] != (transposed ? out : in) || y[last] != (transposed ? in : out) || y[lead] != rows)
+    return false;
+  *shape = {1, rows, out, in, {}, {}, {}};
+  // Inputs that share an array are rows of one product.
+  for (; lead > 0 && g[lead - 1] == 1 && x[lead - 1] == y[lead - 1]; --lead)
+    shape->rows *= y[lead - 1];
+  shape->products = Product(y, 0, lead);
+  for (size_t i = 0; i < lead; ++i) {
+    shape->batch.push_back(y[i]);
+    shape->arrays_have.push_back(g[i] == y[i]);
+    shape->inputs_have.push_back(x[i] == y[i]);
+  }
+  return true;
 }
 
-constexpr int64_t kParallelWork = int64_t{1} << 18;  // multiply-adds worth a second thread
+constexpr int64_t kParallelWork = int64_t{1} << 17;  // multiply-adds worth a second thread
 
 // Calls body(0) ... body(count - 1), on several threads where there is enough to do.
 //
@@ -107,11 +136,12 @@ ffi::Error ReadImpl(ffi::ThreadPool pool, Array g, Array x, Result y, bool trans
   XlaExecutor executor(pool);
   const int64_t from = transposed ? s.out : s.in, to = transposed ? s.in : s.out;
   try {
-    ForEachArray(executor, s.batch, s.rows * s.out * s.in, [&](int64_t b) {
-      const Crossbar array{g.typed_data() + b * s.out * s.in, static_cast<size_t>(s.out),
+    ForEachArray(executor, s.products, s.rows * s.out * s.in, [&](int64_t product) {
+      const auto [a, b] = s.Operands(product);
+      const Crossbar array{g.typed_data() + a * s.out * s.in, static_cast<size_t>(s.out),
                            static_cast<size_t>(s.in)};
       const float* inputs = x.typed_data() + b * s.rows * from;
-      float* outputs = y->typed_data() + b * s.rows * to;
+      float* outputs = y->typed_data() + product * s.rows * to;
       (transposed ? ReadTransposed : Read)(array, inputs, static_cast<size_t>(s.rows), outputs,
                                            executor);
     });
@@ -143,6 +173,46 @@ ffi::Error UpdateImpl(Array g, Array d, Result total, ffi::Result<ffi::Buffer<ff
   return ffi::Error::Success();
 }
 
+// Pairs of words are keys.
+static_assert(sizeof(RandomKey) == 2 * sizeof(uint32_t) && alignof(RandomKey) == alignof(uint32_t));
+RandomKey* Keys(uint32_t* words) { return reinterpret_cast<RandomKey*>(words); }
+
+// keys (*batch, 2), data (*batch), folded (*batch, 2).
+ffi::Error FoldInImpl(ffi::Buffer<ffi::U32> keys, ffi::Buffer<ffi::U32> data,
+                      ffi::Result<ffi::Buffer<ffi::U32>> folded) {
+  const size_t count = data.element_count();
+  if (keys.element_count() != 2 * count || !Same(keys.dimensions(), folded->dimensions()))
+    return ffi::Error::InvalidArgument("xbarax fold_in: operands that do not match: keys " +
+                                       Shape(keys.dimensions(), "uint32") + ", data " +
+                                       Shape(data.dimensions(), "uint32"));
+  BestRandom().fold_in(Keys(keys.typed_data()), data.typed_data(), count,
+                       Keys(folded->typed_data()));
+  return ffi::Error::Success();
+}
+
+// keys (*batch, 2), numbers (*batch, *shape): each key's numbers.
+ffi::Error DrawImpl(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Result numbers,
+                    Distribution distribution) {
+  const Dims dims = keys.dimensions(), to = numbers->dimensions();
+  const size_t lead = dims.size() == 0 ? 0 : dims.size() - 1;
+  if (dims.size() == 0 || dims[lead] != 2 || to.size() < lead ||
+      !std::equal(dims.begin(), dims.begin() + lead, to.begin()))
+    return ffi::Error::InvalidArgument("xbarax random numbers: operands that do not match: keys " +
+                                       Shape(dims, "uint32") + ", numbers " + Shape(to));
+  XlaExecutor executor(pool);
+  Draw(distribution, Keys(keys.typed_data()), static_cast<size_t>(Product(dims, 0, lead)),
+       static_cast<size_t>(Product(to, lead, to.size())), numbers->typed_data(), executor);
+  return ffi::Error::Success();
+}
+
+ffi::Error DrawUniform(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Result numbers) {
+  return DrawImpl(pool, keys, numbers, Distribution::kUniform);
+}
+
+ffi::Error DrawNormal(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Result numbers) {
+  return DrawImpl(pool, keys, numbers, Distribution::kNormal);
+}
+
 // ---- Libraries with the notebook's three functions --------------------------------------------
 
 bool FitsUnsigned(int64_t n) { return n <= std::numeric_limits<unsigned>::max(); }
@@ -162,10 +232,12 @@ ffi::Error FunctionsMul(Array g, Array x, Result y, std::string_view path) {
     return Mismatch("user_implementation_mul", {g.dimensions(), x.dimensions(), y->dimensions()});
   FunctionLibrary* library;
   if (ffi::Error error = OpenOr(path, &library); error.failure()) return error;
-  for (int64_t b = 0; b < s.batch; ++b)
-    MulRows(*library, g.typed_data() + b * s.out * s.in, x.typed_data() + b * s.rows * s.in,
-            y->typed_data() + b * s.rows * s.out, static_cast<size_t>(s.rows),
+  for (int64_t product = 0; product < s.products; ++product) {
+    const auto [a, b] = s.Operands(product);
+    MulRows(*library, g.typed_data() + a * s.out * s.in, x.typed_data() + b * s.rows * s.in,
+            y->typed_data() + product * s.rows * s.out, static_cast<size_t>(s.rows),
             static_cast<unsigned>(s.out), static_cast<unsigned>(s.in));
+  }
   return ffi::Error::Success();
 }
 
@@ -225,6 +297,9 @@ XBARAX_EXPORT int xbarax_open_functions(const char* path, char* error, size_t er
 XBARAX_EXPORT XLA_FFI_Error* XbaraxRead(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxReadTransposed(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxUpdate(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxUniform(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxNormal(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxFoldIn(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsMul(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsAdd(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsWrite(XLA_FFI_CallFrame* call_frame);
@@ -249,6 +324,17 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxUpdate, xbarax::UpdateImpl,
                                   .Arg<xbarax::Array>()
                                   .Ret<xbarax::Array>()
                                   .Ret<ffi::Buffer<ffi::S32>>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    XbaraxUniform, xbarax::DrawUniform,
+    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::Buffer<ffi::U32>>().Ret<xbarax::Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    XbaraxNormal, xbarax::DrawNormal,
+    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::Buffer<ffi::U32>>().Ret<xbarax::Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFoldIn, xbarax::FoldInImpl,
+                              ffi::Ffi::Bind()
+                                  .Arg<ffi::Buffer<ffi::U32>>()
+                                  .Arg<ffi::Buffer<ffi::U32>>()
+                                  .Ret<ffi::Buffer<ffi::U32>>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFunctionsMul, xbarax::FunctionsMul,
                               ffi::Ffi::Bind()
                                   .Arg<xbarax::Array>()

@@ -54,8 +54,30 @@ void Rows(const float* x, std::size_t rows, std::size_t depth, const float* b, s
 
 void Panel(const float* x, std::size_t rows, std::size_t depth, const float* b,
            std::size_t b_stride, float* y, std::size_t y_stride, std::size_t width) {
-  const auto some = width <= kLanes ? Rows<1> : width <= 2 * kLanes ? Rows<2> : Rows<kVectors>;
-  some(x, rows, depth, b, b_stride, y, y_stride, width);
+  switch ((width + kLanes - 1) / kLanes) {
+    case 1:
+      return Rows<1>(x, rows, depth, b, b_stride, y, y_stride, width);
+    case 2:
+      return Rows<2>(x, rows, depth, b, b_stride, y, y_stride, width);
+    case 3:
+      return Rows<3>(x, rows, depth, b, b_stride, y, y_stride, width);
+    case 4:
+      return Rows<4>(x, rows, depth, b, b_stride, y, y_stride, width);
+  }
+}
+
+void Row(const float* x, std::size_t depth, const float* b, std::size_t columns, float* y) {
+  constexpr std::size_t kMost = kVectors * kLanes;
+  const std::size_t whole = columns / kLanes * kLanes;  // what vectors can read without going over
+  for (std::size_t c = 0; c < whole; c += kMost) {
+    const std::size_t width = whole - c < kMost ? whole - c : kMost;
+    Panel(x, 1, depth, b + c, columns, y + c, columns, width);
+  }
+  if (whole == columns) return;
+  float sum[kLanes] = {};
+  for (std::size_t k = 0; k < depth; ++k)
+    for (std::size_t c = whole; c < columns; ++c) sum[c - whole] += x[k] * b[k * columns + c];
+  std::memcpy(y + whole, sum, (columns - whole) * sizeof(float));
 }
 
 float Dot(const float* a, const float* b, std::size_t size) {
@@ -73,6 +95,6 @@ float Dot(const float* a, const float* b, std::size_t size) {
 
 }  // namespace
 
-extern const Matmul kMatmul = {kColumns, Panel, Dot};
+extern const Matmul kMatmul = {kLanes, kColumns, Panel, Row, Dot};
 
 }  // namespace xbarax::XBARAX_ISA

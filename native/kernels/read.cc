@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/isa.h"
+
 namespace xbarax {
 namespace {
 
@@ -25,11 +27,11 @@ struct Panels {
   }
 };
 
-// B with rows of memory: only a last, narrower panel has to be packed.
+// B with rows of memory: only a last panel with an incomplete vector has to be packed.
 Panels FromRows(const float* b, std::size_t depth, std::size_t columns, const Matmul& matmul) {
   const std::size_t width = matmul.panel_columns, full = columns / width, rest = columns % width;
+  if (rest % matmul.lanes == 0) return {width, b, columns, {}, full + 1};
   Panels panels{width, b, columns, {}, full};
-  if (rest == 0) return panels;
   panels.packed.resize(depth * width);
   for (std::size_t k = 0; k < depth; ++k)
     std::copy_n(b + k * columns + full * width, rest, panels.packed.data() + k * width);
@@ -84,16 +86,25 @@ void Read(const Crossbar& array, const float* x, std::size_t rows, float* y, Exe
 void ReadTransposed(const Crossbar& array, const float* y, std::size_t rows, float* x,
                     Executor& executor) {
   const Matmul& matmul = BestMatmul();
+  if (rows < kFewRows) {
+    for (std::size_t r = 0; r < rows; ++r)
+      matmul.row(y + r * array.out, array.out, array.conductance, array.in, x + r * array.in);
+    return;
+  }
   const Panels panels = FromRows(array.conductance, array.out, array.in, matmul);
   Product(y, rows, array.out, panels, x, array.in, matmul, executor);
 }
 
 const Matmul& BestMatmul() {
 #if defined(XBARAX_X86_ISAS)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
-    return avx512::kMatmul;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::kMatmul;
+  switch (BestIsa()) {
+    case Isa::kAvx512:
+      return avx512::kMatmul;
+    case Isa::kAvx2:
+      return avx2::kMatmul;
+    case Isa::kBaseline:
+      break;
+  }
 #endif
   return baseline::kMatmul;
 }

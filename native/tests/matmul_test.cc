@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "kernels/isa.h"
 #include "kernels/read.h"
 #include "tests/check.h"
 #include "tests/numbers.h"
@@ -16,11 +17,8 @@ namespace {
 std::vector<const Matmul*> Executable() {
   std::vector<const Matmul*> all = {&baseline::kMatmul};
 #if defined(XBARAX_X86_ISAS)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    all.push_back(&avx2::kMatmul);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
-    all.push_back(&avx512::kMatmul);
+  if (Has(Isa::kAvx2)) all.push_back(&avx2::kMatmul);
+  if (Has(Isa::kAvx512)) all.push_back(&avx512::kMatmul);
 #endif
   return all;
 }
@@ -85,6 +83,20 @@ void RowsAreIndependent(const Matmul& matmul) {
   }
 }
 
+// A row is exact on integers, reads B no further than its end, and writes no more than its columns.
+void RowIsTheSum(const Matmul& matmul, std::size_t depth, std::size_t columns) {
+  test::Numbers numbers(5);
+  const std::vector<float> x = numbers.Integers(depth);
+  const std::vector<float> b = numbers.Integers(depth * columns);
+  std::vector<float> y(columns, 99.0f);
+  matmul.row(x.data(), depth, b.data(), columns, y.data());
+  for (std::size_t c = 0; c < columns; ++c) {
+    float sum = 0;
+    for (std::size_t k = 0; k < depth; ++k) sum += x[k] * b[k * columns + c];
+    CHECK(y[c] == sum);
+  }
+}
+
 void DotIsTheSum(const Matmul& matmul, std::size_t size) {
   test::Numbers numbers(3);
   const std::vector<float> a = numbers.Integers(size), b = numbers.Integers(size);
@@ -107,6 +119,9 @@ int main() {
       for (std::size_t depth : {0, 1, 5, 64})
         for (std::size_t width : {std::size_t{1}, matmul->panel_columns - 1, matmul->panel_columns})
           xbarax::PanelIsTheSum(*matmul, rows, depth, width);
+    for (std::size_t depth : {0, 1, 5, 64})
+      for (std::size_t columns = 0; columns < 3 * matmul->panel_columns; ++columns)
+        xbarax::RowIsTheSum(*matmul, depth, columns);
     for (std::size_t size = 0; size < 3 * matmul->panel_columns; ++size)
       xbarax::DotIsTheSum(*matmul, size);
     for (std::size_t depth : {1, 5, 64, 1000}) xbarax::AgreesWithDoubles(*matmul, 7, depth);

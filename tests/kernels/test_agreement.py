@@ -179,7 +179,7 @@ def call(name, result, *operands):
         ("xbarax_read", (4, 5), (3, 5), (4, 5)),
         ("xbarax_read", (3, 3), (3, 5), (4, 5)),
         ("xbarax_read", (3,), (3, 5), (5,)),
-        ("xbarax_read", (2, 4, 3), (2, 3, 5), (1, 4, 5)),
+        ("xbarax_read", (2, 4, 3), (2, 3, 5), (3, 4, 5)),
         ("xbarax_read_transposed", (4, 5), (3, 5), (4, 5)),
     ],
 )

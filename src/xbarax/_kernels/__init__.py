@@ -8,6 +8,11 @@ from xbarax._kernels._calls import side_effect as side_effect
 from xbarax._kernels._calls import update as update
 from xbarax._kernels._choose import Implementation as Implementation
 from xbarax._kernels._choose import choose as choose
+from xbarax._kernels._choose import using as using
 from xbarax._kernels._library import NativeLibraryError as NativeLibraryError
 from xbarax._kernels._library import available as available
 from xbarax._kernels._library import library as library
+from xbarax._kernels._random import fold_in as fold_in
+from xbarax._kernels._random import normal as normal
+from xbarax._kernels._random import split as split
+from xbarax._kernels._random import uniform as uniform

@@ -20,7 +20,7 @@ def read(conductance: Array, inputs: Array, *, transpose: bool) -> Array:
     n_out, n_in = conductance.shape
     name = "xbarax_read_transposed" if transpose else "xbarax_read"
     result = _float32(inputs.shape[0], n_in if transpose else n_out)
-    call = jax.ffi.ffi_call(name, result, vmap_method="broadcast_all")
+    call = jax.ffi.ffi_call(name, result, vmap_method="expand_dims")  # what is shared stays one
     return call(conductance, inputs)
 
 
@@ -30,6 +30,19 @@ def update(conductance: Array, delta: Array) -> tuple[Array, Array]:
     call = jax.ffi.ffi_call("xbarax_update", results, vmap_method="broadcast_all")
     total, bad = call(conductance, delta)
     return total, bad[0]
+
+
+def draw(distribution: str, key_data: Array, shape: tuple[int, ...]) -> Array:
+    """The "uniform" or "normal" numbers of a threefry key's data (2,)."""
+    call = jax.ffi.ffi_call(f"xbarax_{distribution}", _float32(*shape), vmap_method="broadcast_all")
+    return call(key_data)
+
+
+def fold_in(key_data: Array, number: Array) -> Array:
+    """The data of a new threefry key (2,), from one's data (2,) and a uint32 number."""
+    result = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    call = jax.ffi.ffi_call("xbarax_fold_in", result, vmap_method="broadcast_all")
+    return call(key_data, number)
 
 
 def functions_mul(conductance: Array, inputs: Array, *, library: str) -> Array:

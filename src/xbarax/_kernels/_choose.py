@@ -1,6 +1,8 @@
 """Chooses between a native kernel and its pure-JAX specification."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import jax
@@ -12,19 +14,31 @@ Implementation = Literal["auto", "jax", "native"]
 """Which implementation computes something: see `xbarax.Chip`."""
 
 
-def choose(
-    implementation: Implementation,
-    native: Callable[..., Any],
-    pure: Callable[..., Any],
-    *operands: Array,
-) -> Any:
-    """Calls `native` or `pure` with `operands`, as `implementation` says.
+_asked: contextvars.ContextVar[Implementation] = contextvars.ContextVar(
+    "implementation", default="auto"
+)
 
-    With "auto" the platform that the program is compiled for decides: CPU takes the native one.
+
+@contextlib.contextmanager
+def using(implementation: Implementation) -> Iterator[None]:
+    """Lets `implementation` decide what is chosen within."""
+    token = _asked.set(implementation)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Array) -> Any:
+    """Calls `native` or `pure` with `operands`, as the implementation in use says.
+
+    With "auto", the default, the platform that the program is compiled for decides: CPU takes the
+    native one.
 
     Raises:
       NativeLibraryError: "native", and the native library cannot be used.
     """
+    implementation = _asked.get()
     if implementation == "jax":
         return pure(*operands)
     if implementation == "native":

@@ -7,6 +7,8 @@ import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax import _kernels
+
 # Any fixed numbers that no time step reaches. jax.random.split(key)[i] is fold_in(key, i), so that
 # without a tag of its own an update would draw what the reads of the first time steps drew.
 _BACKWARD = 0x6261636B  # "back" in ASCII
@@ -22,7 +24,7 @@ def backward_key(key: Array | None) -> Array | None:
     """The key of the backward read that belongs to a forward read with `key`."""
     if key is None:
         return None
-    tag = lambda k: jax.random.fold_in(k, _BACKWARD)
+    tag = lambda k: _kernels.fold_in(k, _BACKWARD)
     for _ in range(key.ndim):
         tag = jax.vmap(tag)
     return tag(key)
@@ -32,10 +34,11 @@ def next_key(key: Array | None) -> tuple[Array | None, Array | None]:
     """Splits the array's key into one to program with and a fresh one to keep."""
     if key is None:
         return None, None
-    use, keep = jax.random.split(jax.random.fold_in(key, _PROGRAM))
+    use, keep = _kernels.split(_kernels.fold_in(key, _PROGRAM))
     return use, keep
 
 
+@jax.jit
 def input_keys(key: Array, inputs: Array) -> Array:
     """A key for each row of `inputs` (n, in): a hash of the row folded into `key`.
 
@@ -47,7 +50,7 @@ def input_keys(key: Array, inputs: Array) -> Array:
     keys = jnp.broadcast_to(key, inputs.shape[:1])
     for seed in _SEEDS:
         hashed = _mix(bits ^ _mix(place * np.uint32(seed)))
-        keys = jax.vmap(jax.random.fold_in)(keys, jnp.sum(hashed, axis=1, dtype=jnp.uint32))
+        keys = jax.vmap(_kernels.fold_in)(keys, jnp.sum(hashed, axis=1, dtype=jnp.uint32))
     return keys
 
 

@@ -11,6 +11,7 @@ from jax import Array
 from jax import numpy as jnp
 from jax.typing import ArrayLike
 
+from xbarax import _kernels
 from xbarax.array import _hijax, _keys
 from xbarax.array import _primitives as primitives
 from xbarax.array._type import CrossbarType
@@ -136,7 +137,7 @@ def step_key(array: Any, step: ArrayLike) -> Array | None:
     """
     if not isinstance(array, MemristiveCrossbarArray) or not array.chip.noisy_read:
         return None
-    return jax.random.fold_in(_key_of(array), step)
+    return _kernels.fold_in(_key_of(array), step)
 
 
 def add(array: MemristiveCrossbarArray, delta: Any) -> MemristiveCrossbarArray:
@@ -187,9 +188,7 @@ def _read_rows(array: Any, rows: Array, key: Array | None, transposed: bool) -> 
     if key is not None:
         return primitives.bind_read(array, rows, key, transposed=transposed)
     keys = _keys.input_keys(_key_of(array), rows)
-    return jax.vmap(
-        lambda row, k: primitives.bind_read(array, row[None], k, transposed=transposed)[0]
-    )(rows, keys)
+    return primitives.bind_read(array, rows[:, None], keys, transposed=transposed)[:, 0]
 
 
 def _key_of(array: Any) -> Array:

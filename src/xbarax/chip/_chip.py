@@ -1,13 +1,16 @@
 """The simulated chip: a device, and the stations that data passes on its way through it."""
 
 import dataclasses
-from typing import Any, Literal, cast, final, get_args
+import functools
+from collections.abc import Callable
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, final, get_args
 
 import jax
 import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax import _kernels
 from xbarax._kernels import Implementation
 from xbarax.chip import _ideal, _program, _read, _tile
 from xbarax.chip._abstract import AbstractChip, Kind
@@ -30,6 +33,21 @@ _STATIONS = {
 }
 
 State = dict[str, Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _as_implemented(
+    method: Callable[Concatenate["Chip", P], R],
+) -> Callable[Concatenate["Chip", P], R]:
+    """Lets the chip's implementation choose the kernels that a method calls."""
+
+    @functools.wraps(method)
+    def run(chip: "Chip", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with _kernels.using(chip.implementation):
+            return method(chip, *args, **kwargs)
+
+    return run
 
 
 @final
@@ -159,6 +177,7 @@ class Chip(AbstractChip):
         """What the inputs' converters make of them."""
         return inputs if self.is_ideal else self.dac.convert(inputs)
 
+    @_as_implemented
     def program(self, weights: Array, key: Array | None) -> State:
         """Programs fresh devices to the mapping's targets."""
         if not self.is_ideal:
@@ -166,6 +185,7 @@ class Chip(AbstractChip):
         cells = self.device.program(weights[None], 0.0, None)
         return {"cells": cells, "not_finite": _ideal.count_not_finite(weights)}
 
+    @_as_implemented
     def read(
         self, state: State, inputs: Array, key: Array | None, *, transpose: bool, kind: Kind
     ) -> Array:
@@ -178,9 +198,7 @@ class Chip(AbstractChip):
     def _ideal_read(self, state: State, inputs: Array, transpose: bool, backward: bool) -> Array:
         weights = self.readout(state)
         if not (backward and self.clips):
-            return _ideal.product(
-                weights, inputs, transpose=transpose, implementation=self.implementation
-            )
+            return _ideal.product(weights, inputs, transpose=transpose)
         n_out, n_in = weights.shape
         oriented = weights if transpose else weights.T  # (from, to)
         part = self.part(state, transpose=not transpose)
@@ -196,6 +214,7 @@ class Chip(AbstractChip):
         ]
         return jnp.concatenate(pieces, axis=1)
 
+    @_as_implemented
     def inside(self, state: State, inputs: Array, key: Array | None, *, transpose: bool) -> Array:
         """Which partial sums the converters of the currents do not clip."""
         return _read.inside(self, state, inputs, key, transpose)
@@ -205,13 +224,15 @@ class Chip(AbstractChip):
         tiling = self.tiling(state)
         return tiling.lines if transpose else tiling.words
 
+    @_as_implemented
     def update(self, state: State, delta: Array, key: Array | None) -> State:
         """Lets the devices respond to a change of the weights."""
         if not self.is_ideal:
             return _program.update(self, state, delta, key)
-        cells, bad = _ideal.update(state["cells"], delta[None], implementation=self.implementation)
+        cells, bad = _ideal.update(state["cells"], delta[None])
         return {"cells": cells, "not_finite": state["not_finite"] + bad}
 
+    @_as_implemented
     def readout(self, state: State) -> Array:
         """What the mapping makes of the cells' conductances."""
         return state["cells"][0] if self.is_ideal else _program.readout(self, state)
@@ -232,18 +253,22 @@ class Chip(AbstractChip):
 
     # What only simulated chips can do.
 
+    @_as_implemented
     def age(self, state: State, seconds: Array) -> State:
         """Lets time pass."""
         return state if self.is_ideal else _program.age(self, state, seconds)
 
+    @_as_implemented
     def calibrate(self, state: State, inputs: Array) -> State:
         """Fits the ranges of the currents' converters to inputs (n, in)."""
         return _program.calibrate(self, state, inputs)
 
+    @_as_implemented
     def set_faults(self, state: State, stuck: Array) -> State:
         """Replaces the map of stuck devices (planes, rows, in)."""
         return _program.set_faults(self, state, stuck)
 
+    @_as_implemented
     def conductances(self, state: State) -> Array:
         """The devices' conductances (planes, rows, in), in siemens."""
         return state["cells"] if self.is_ideal else _program.conductances(self, state)

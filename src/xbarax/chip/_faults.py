@@ -3,10 +3,10 @@
 import dataclasses
 from typing import final
 
-import jax
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax import _kernels
 from xbarax.chip.device._check import check_real
 
 STUCK_LOW, STUCK_HIGH = 1, 2
@@ -55,7 +55,7 @@ def draw(faults: Faults, shape: tuple[int, ...], key: Array | None) -> Array:
     if not faults.random:
         return jnp.zeros(shape, jnp.int8)
     assert key is not None
-    at = jax.random.uniform(key, shape)
+    at = _kernels.uniform(key, shape)
     high = at < faults.stuck_low + faults.stuck_high
     return jnp.where(at < faults.stuck_low, STUCK_LOW, jnp.where(high, STUCK_HIGH, 0)).astype(
         jnp.int8

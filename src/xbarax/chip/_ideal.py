@@ -8,12 +8,9 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax import _kernels
-from xbarax._kernels import Implementation
 
 
-def product(
-    conductance: Array, inputs: Array, *, transpose: bool, implementation: Implementation
-) -> Array:
+def product(conductance: Array, inputs: Array, *, transpose: bool) -> Array:
     """Rows of `inputs` (n, in) times `conductance` (out, in), or (n, out) to (n, in) transposed."""
 
     def pure(g: Array, x: Array) -> Array:
@@ -22,18 +19,16 @@ def product(
     def native(g: Array, x: Array) -> Array:
         return _kernels.read(g, x, transpose=transpose)
 
-    return _kernels.choose(implementation, native, pure, conductance, inputs)
+    return _kernels.choose(native, pure, conductance, inputs)
 
 
-def update(
-    conductance: Array, delta: Array, *, implementation: Implementation
-) -> tuple[Array, Array]:
+def update(conductance: Array, delta: Array) -> tuple[Array, Array]:
     """The sum of both (out, in), and how many of `delta` are not finite (int32)."""
 
     def pure(g: Array, d: Array) -> tuple[Array, Array]:
         return g + d, count_not_finite(d)
 
-    return _kernels.choose(implementation, _kernels.update, pure, conductance, delta)
+    return _kernels.choose(_kernels.update, pure, conductance, delta)
 
 
 def count_not_finite(values: Array) -> Array:

@@ -6,6 +6,7 @@ import jax
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax import _kernels
 from xbarax.chip import _faults, _read, _tile
 from xbarax.chip._ideal import count_not_finite
 from xbarax.chip._programming import WriteVerify
@@ -21,7 +22,7 @@ _ROUNDING = 2.0**-23  # of float32, relative
 
 def program(chip: "Chip", weights: Array, key: Array | None) -> State:
     """Brings fresh devices to the mapping's targets."""
-    fault_key, program_key, verify_key = (None,) * 3 if key is None else jax.random.split(key, 3)
+    fault_key, program_key, verify_key = (None,) * 3 if key is None else _kernels.split(key, 3)
     largest = chip.mapping.largest(weights)
     unit, beyond = _bounded(chip, weights / largest)
     n_out, n_in = weights.shape
@@ -53,7 +54,7 @@ def program(chip: "Chip", weights: Array, key: Array | None) -> State:
 
 def update(chip: "Chip", state: State, delta: Array, key: Array | None) -> State:
     """Lets the devices respond to a change of the weights."""
-    update_key, refresh_key = (None, None) if key is None else jax.random.split(key)
+    update_key, refresh_key = (None, None) if key is None else _kernels.split(key)
     mapping, device = chip.mapping, chip.device
     n_out = delta.shape[0]
     change = jnp.where(jnp.isfinite(delta), delta, 0) / state["largest"]

@@ -3,10 +3,10 @@
 import functools
 from typing import TYPE_CHECKING, Any
 
-import jax
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax import _kernels
 from xbarax.chip import _ideal, _tile
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def _read_at_once(
     """All tiles and planes as one matrix: what linear cells give to converters that are exact."""
     x = chip.dac.convert_scaled(inputs) if backward else inputs
     seen = state["seen"]
-    product = functools.partial(  # the matrix is (in, out)
-        _ideal.product, transpose=not transpose, implementation=chip.implementation
-    )
+    product = functools.partial(_ideal.product, transpose=not transpose)  # (in, out)
     y = product(seen["matrix"], x)
     if "variance" in seen:
         if seen["variance"].ndim == 0:
@@ -50,7 +48,7 @@ def _read_at_once(
         else:
             total = product(seen["variance"], x**2)
         assert key is not None
-        y += jnp.sqrt(total) * jax.random.normal(key, y.shape, y.dtype)
+        y += jnp.sqrt(total) * _kernels.normal(key, y.shape, y.dtype)
     return y * chip.weight_scale(state)
 
 
@@ -77,9 +75,7 @@ def line_currents(
     chip: "Chip", state: State, lines: Array, key: Array | None, transpose: bool
 ) -> Array:
     """Each tile's currents in amperes, read noise included, before the converters."""
-    currents = functools.partial(
-        _tile.currents, transpose=transpose, implementation=chip.implementation
-    )
+    currents = functools.partial(_tile.currents, transpose=transpose)
     volts = lines * chip.dac.v_read
     first, *higher = state["seen"]["terms"]
     sums = currents(first, volts)
@@ -95,7 +91,7 @@ def line_currents(
         total = currents(variance, volts**2)
     assert key is not None
     # Rows come first, so that a row's noise depends on the key and its number alone.
-    return sums + jnp.sqrt(total) * jax.random.normal(key, sums.shape, sums.dtype)
+    return sums + jnp.sqrt(total) * _kernels.normal(key, sums.shape, sums.dtype)
 
 
 def combine(chip: "Chip", state: State, sums: Array, transpose: bool) -> Array:

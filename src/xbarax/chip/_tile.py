@@ -6,12 +6,12 @@ reference column, at the end one for each row of tiles. Cut into tiles they are
 """
 
 import dataclasses
+import functools
 
 import jax
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax._kernels import Implementation
 from xbarax.chip import _ideal
 
 
@@ -88,18 +88,13 @@ def join(values: Array, n: int) -> Array:
     return values.reshape(*front, tiles * width)[..., :n]
 
 
-def currents(
-    tiles: Array, inputs: Array, *, transpose: bool, implementation: Implementation
-) -> Array:
+def currents(tiles: Array, inputs: Array, *, transpose: bool) -> Array:
     """Each tile's sums over its cells, (rows, planes, tiles, tiles of the inputs, lines).
 
     `inputs` are (rows, tiles, lines), or (rows, tiles of the outputs, tiles, lines) where tiles
     that share inputs get different ones.
     """
-
-    def product(tile: Array, lines: Array) -> Array:
-        return _ideal.product(tile, lines, transpose=transpose, implementation=implementation)
-
+    product = functools.partial(_ideal.product, transpose=transpose)
     along = tiles.swapaxes(1, 2) if transpose else tiles
     over_inputs = jax.vmap(product, (0, 1))
     over_outputs = jax.vmap(over_inputs, (0, 1 if inputs.ndim == 4 else None))

@@ -4,11 +4,11 @@ import abc
 import dataclasses
 from typing import Any, final
 
-import jax
 import numpy as np
 from jax import Array, lax
 from jax import numpy as jnp
 
+from xbarax import _kernels
 from xbarax.chip.device import _curve, _pulses, _verify
 from xbarax.chip.device._check import check_real
 from xbarax.chip.device._device import AbstractDevice
@@ -161,8 +161,8 @@ class AbstractPulsed(AbstractDevice):
     @final
     def own(self, key: Array, shape: tuple[int, ...]) -> Own:
         """Draws what each cell has of its own, always the same for the same key."""
-        gain_key, asymmetry_key, lower_key, upper_key = jax.random.split(key, 4)
-        normal = lambda k: jax.random.normal(k, shape, jnp.float32)
+        gain_key, asymmetry_key, lower_key, upper_key = _kernels.split(key, 4)
+        normal = lambda k: _kernels.normal(k, shape, jnp.float32)
         spread = lambda k, sigma: 1.0 if sigma == 0 else 1 + sigma * normal(k)
         if self.step_lognormal:
             gain: Any = jnp.exp(self.step_spread * normal(gain_key))
@@ -190,7 +190,7 @@ class AbstractPulsed(AbstractDevice):
     def program(self, target: Array, start: float, key: Array | None) -> Cells:
         """Pulses fresh cells towards the target, as many times as the mean cell would need."""
         assert key is not None
-        use, identity = jax.random.split(key)
+        use, identity = _kernels.split(key)
         zero = jnp.zeros((), jnp.int32)
         cells = {
             "state": self._begin(target, start, self.own(identity, target.shape)),
@@ -215,12 +215,12 @@ class AbstractPulsed(AbstractDevice):
     def update(self, cells: Cells, delta: Array, key: Array | None) -> Cells:
         """Pulses each cell in its direction, a randomly rounded number of times."""
         assert key is not None
-        round_key, pulse_key = jax.random.split(key)
+        round_key, pulse_key = _kernels.split(key)
         up, down = (self.siemens * step for step in self.steps)
         # Changes that are no numbers ask for no pulses; the chip counts them.
         wanted = jnp.nan_to_num(jnp.where(delta > 0, delta / up, delta / down))
         whole = jnp.floor(jnp.abs(wanted))
-        dice = jax.random.uniform(round_key, delta.shape, delta.dtype)
+        dice = _kernels.uniform(round_key, delta.shape, delta.dtype)
         counts = whole + (dice < jnp.abs(wanted) - whole)
         beyond = counts > self.max_pulses
         counts = jnp.sign(wanted) * jnp.minimum(counts, self.max_pulses)
@@ -235,7 +235,7 @@ class AbstractPulsed(AbstractDevice):
 
         Failed cells get them too, and `pulses` counts them: whoever programs does not know.
         """
-        pulse_key, write_key = jax.random.split(key)
+        pulse_key, write_key = _kernels.split(key)
         steps = self._steps(self.own(cells["identity"], counts.shape))
         state, cut = _pulses.respond(steps, cells["state"], counts, pulse_key)
         if self.failed > 0:
@@ -247,7 +247,7 @@ class AbstractPulsed(AbstractDevice):
             "saturated": _add(cells["saturated"], _total(cut)),
         }
         if self.write_noise > 0:
-            noise = jax.random.normal(write_key, state.shape, state.dtype)
+            noise = _kernels.normal(write_key, state.shape, state.dtype)
             fresh = self.write_noise * self.steps[0] * noise
             pulsed["written"] = jnp.where(counts != 0, fresh, cells["written"])
         return pulsed
@@ -329,9 +329,10 @@ class AbstractPulsed(AbstractDevice):
         """Which cells never move, and the states that they have."""
         shape, dtype = cells["state"].shape, cells["state"].dtype
         # The children 0 to 3 of the key are those that `own` splits off.
-        which, where = jax.random.split(jax.random.fold_in(cells["identity"], 4))
-        failed = jax.random.uniform(which, shape, dtype) < self.failed
-        return failed, jax.random.uniform(where, shape, dtype, self.lower, self.upper)
+        which, where = _kernels.split(_kernels.fold_in(cells["identity"], 4))
+        failed = _kernels.uniform(which, shape, dtype) < self.failed
+        resting = _kernels.uniform(where, shape, dtype)
+        return failed, self.lower + (self.upper - self.lower) * resting
 
 
 def _add(counter: Array, more: Array) -> Array:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 from jax import Array, lax
 from jax import numpy as jnp
+
+from xbarax import _kernels
 
 
 class Own(NamedTuple):
@@ -58,7 +59,7 @@ def respond(steps: Steps, state: Array, counts: Array, key: Array) -> tuple[Arra
         number, left, state, cut = carry
         xi = jnp.zeros_like(state)
         if steps.noise > 0:
-            xi = jax.random.normal(jax.random.fold_in(key, number), state.shape, state.dtype)
+            xi = _kernels.normal(_kernels.fold_in(key, number), state.shape, state.dtype)
         n = jnp.clip(_reach(steps, state, up), 1, jnp.maximum(left, 1)).astype(jnp.int32)
         stepped = _step(steps, state, up, xi)
         moved = stepped if steps.slopes is None else _leap(steps, state, up, n, xi, stepped)

@@ -3,10 +3,10 @@
 import abc
 from typing import Any, final
 
-import jax
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax import _kernels
 from xbarax.chip.device._device import AbstractDevice
 
 Cells = dict[str, Array]
@@ -69,10 +69,10 @@ class AbstractStatistical(AbstractDevice):
     def program(self, target: Array, start: float, key: Array | None) -> Cells:
         """Draws each cell's programming error and starts its clock."""
         assert key is not None
-        use, own = jax.random.split(key)
+        use, own = _kernels.split(key)
         return {
             "target": jnp.copy(target),
-            "xi": jax.random.normal(use, target.shape, target.dtype),
+            "xi": _kernels.normal(use, target.shape, target.dtype),
             "age": jnp.zeros_like(target),
             "own": own,
             "too_small": jnp.zeros((), jnp.int32),
@@ -84,7 +84,7 @@ class AbstractStatistical(AbstractDevice):
         assert key is not None
         asked = delta != 0
         touched = asked & (jnp.abs(delta) >= self.min_change)
-        fresh = jax.random.normal(key, delta.shape, delta.dtype)
+        fresh = _kernels.normal(key, delta.shape, delta.dtype)
         lost = jnp.sum(asked & ~touched, dtype=jnp.int32)
         return {
             "target": jnp.where(touched, cells["target"] + delta, cells["target"]),
@@ -102,7 +102,7 @@ class AbstractStatistical(AbstractDevice):
     @final
     def conductance(self, cells: Cells) -> Array:
         """What the cells have settled to at their age."""
-        eta = jax.random.normal(cells["own"], cells["target"].shape, cells["target"].dtype)
+        eta = _kernels.normal(cells["own"], cells["target"].shape, cells["target"].dtype)
         return self.settle(cells["target"], cells["xi"], eta, cells["age"])
 
     @final

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-import jax
 from jax import Array, lax
 from jax import numpy as jnp
+
+from xbarax import _kernels
 
 if TYPE_CHECKING:
     from xbarax.chip.device._pulsed import AbstractPulsed
@@ -41,7 +42,7 @@ def verify(
         counts = jnp.clip(jnp.round(jnp.abs(error) / mean_step), 1, budget - used)
         counts = jnp.where(asked, counts, 0).astype(jnp.int32)
         signed = jnp.where(error > 0, counts, -counts)
-        pulsed = device.pulse(cells, signed, jax.random.fold_in(key, turn))
+        pulsed = device.pulse(cells, signed, _kernels.fold_in(key, turn))
         pulsed["saturated"] = cells["saturated"]
         return turn + 1, pulsed, used + counts, overshoots, jnp.where(asked, error, before)
 

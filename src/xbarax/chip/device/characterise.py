@@ -9,6 +9,7 @@ from jax import Array, lax
 from jax import numpy as jnp
 from numpy.typing import ArrayLike
 
+from xbarax import _kernels
 from xbarax.chip.device import _curve
 from xbarax.chip.device._device import AbstractDevice
 from xbarax.chip.device._pulsed import AbstractPulsed
@@ -127,7 +128,7 @@ def drift(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _pulse_curve(device: AbstractPulsed, up: int, down: int, cells: int, key: Array) -> Array:
-    program_key, first_key, pulse_key = jax.random.split(key, 3)
+    program_key, first_key, pulse_key = _kernels.split(key, 3)
     g_min = device.conductance_range[0]
     fresh = device.program(jnp.full((cells,), g_min, jnp.float32), g_min, program_key)
     # A pulse down, so that the first point has its write noise as all others do.
@@ -136,7 +137,7 @@ def _pulse_curve(device: AbstractPulsed, up: int, down: int, cells: int, key: Ar
 
     def pulse(held: dict[str, Array], number: Array) -> tuple[dict[str, Array], Array]:
         counts = jnp.full((cells,), jnp.where(number < up, 1, -1), jnp.int32)
-        held = device.pulse(held, counts, jax.random.fold_in(pulse_key, number))
+        held = device.pulse(held, counts, _kernels.fold_in(pulse_key, number))
         return held, device.conductance(held)
 
     _, after = lax.scan(pulse, fresh, jnp.arange(up + down))

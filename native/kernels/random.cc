@@ -1,0 +1,49 @@
+#include "kernels/random.h"
+
+#include <algorithm>
+
+#include "kernels/isa.h"
+
+namespace xbarax {
+namespace {
+
+constexpr std::size_t kNumbersPerTask = std::size_t{1} << 14;
+constexpr std::size_t kLeastPerKey = 32;  // numbers that take as long as fewer
+
+}  // namespace
+
+void Draw(Distribution distribution, const RandomKey* keys, std::size_t n_keys, std::size_t count,
+          float* to, Executor& executor) {
+  const Random& random = BestRandom();
+  const auto fill = distribution == Distribution::kNormal ? random.normal : random.uniform;
+  const std::size_t total = n_keys * count;
+  const std::size_t work = n_keys * std::max(count, kLeastPerKey);
+  const std::size_t tasks = (work + kNumbersPerTask - 1) / kNumbersPerTask;
+  auto some = [&](std::size_t begin, std::size_t end) {
+    while (begin < end) {
+      const std::size_t key = begin / count, start = begin % count;
+      const std::size_t n = std::min(count - start, end - begin);
+      fill(keys[key], start, n, to + begin);
+      begin += n;
+    }
+  };
+  if (total == 0 || tasks == 1) return some(0, total);
+  ParallelFor(executor, tasks,
+              [&](std::size_t task) { some(task * total / tasks, (task + 1) * total / tasks); });
+}
+
+const Random& BestRandom() {
+#if defined(XBARAX_X86_ISAS)
+  switch (BestIsa()) {
+    case Isa::kAvx512:
+      return avx512::kRandom;
+    case Isa::kAvx2:
+      return avx2::kRandom;
+    case Isa::kBaseline:
+      break;
+  }
+#endif
+  return baseline::kRandom;
+}
+
+}  // namespace xbarax

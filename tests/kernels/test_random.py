@@ -1,0 +1,113 @@
+"""The native kernels draw what `jax.random` draws."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+
+import xbarax as xb
+from xbarax import _kernels
+
+KEY = jax.random.key(7)
+SHAPES = [(), (0,), (1,), (17,), (3, 5, 7), (400, 301)]
+
+
+def native(fn):
+    def call(*args):
+        with _kernels.using("native"):
+            return fn(*args)
+
+    return jax.jit(call)
+
+
+def data(keys):
+    return np.asarray(jax.random.key_data(keys))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_uniform_numbers_are_the_same_bits(shape):
+    drawn = native(lambda k: _kernels.uniform(k, shape))(KEY)
+    np.testing.assert_array_equal(drawn, jax.random.uniform(KEY, shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_normal_numbers_are_the_same_to_rounding(shape):
+    drawn = native(lambda k: _kernels.normal(k, shape))(KEY)
+    np.testing.assert_array_max_ulp(np.asarray(drawn), np.asarray(jax.random.normal(KEY, shape)), 8)
+
+
+def test_keys_are_the_same():
+    fold = native(_kernels.fold_in)
+    for number in (0, 1, 2**31 - 1, np.uint32(2**32 - 1), np.int32(-1)):
+        expected = jax.random.fold_in(KEY, jnp.asarray(number))
+        np.testing.assert_array_equal(data(fold(KEY, number)), data(expected))
+    split = native(lambda k: _kernels.split(k, 5))(KEY)
+    np.testing.assert_array_equal(data(split), data(jax.random.split(KEY, 5)))
+
+
+def test_a_batch_of_keys_is_one_call_and_draws_what_each_draws():
+    keys = jax.random.split(KEY, 12).reshape(3, 4)
+    draw = native(jax.vmap(jax.vmap(lambda k: _kernels.uniform(k, (2, 5)))))
+    expected = [[jax.random.uniform(k, (2, 5)) for k in row] for row in keys]
+    np.testing.assert_array_equal(draw(keys), np.asarray(expected))
+    assert draw.lower(keys).as_text().count("custom_call @xbarax_uniform") == 1
+
+
+def test_keys_and_numbers_to_fold_in_batch_apart():
+    keys, numbers = jax.random.split(KEY, 4), jnp.arange(4)
+    for axes in ((0, 0), (0, None), (None, 0)):
+        given = (keys if axes[0] == 0 else KEY, numbers if axes[1] == 0 else 3)
+        folded = native(jax.vmap(_kernels.fold_in, axes))(*given)
+        expected = jax.vmap(jax.random.fold_in, axes)(*given)
+        np.testing.assert_array_equal(data(folded), data(expected))
+
+
+@pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
+def test_keys_of_other_generators_are_left_to_jax(impl):
+    key = jax.random.key(7, impl=impl)
+    for ours, theirs in [
+        (_kernels.normal(key, (9,)), jax.random.normal(key, (9,))),
+        (_kernels.uniform(key, (9,)), jax.random.uniform(key, (9,))),
+        (data(_kernels.fold_in(key, 3)), data(jax.random.fold_in(key, 3))),
+        (data(_kernels.split(key, 3)), data(jax.random.split(key, 3))),
+    ]:
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_older_layout_is_left_to_jax():
+    with jax.threefry_partitionable(False):
+        np.testing.assert_array_equal(
+            native(lambda k: _kernels.uniform(k, (9,)))(KEY), jax.random.uniform(KEY, (9,))
+        )
+
+
+@pytest.mark.parametrize(("implementation", "calls"), [("jax", False), ("native", True)])
+def test_a_noisy_chip_draws_with_what_was_asked_for(implementation, calls):
+    chip = xb.Chip(device=xb.device.presets.pcm(), implementation=implementation)
+    program = lambda weights: xb.MemristiveCrossbarArray(weights, chip, KEY) @ jnp.ones(5)
+    text = jax.jit(program).lower(jnp.ones((3, 5))).as_text()
+    assert (re.search(r"custom_call @xbarax_normal\b", text) is not None) == calls
+
+
+def test_a_chip_is_the_same_whatever_draws():
+    weights = np.random.default_rng(0).uniform(-1, 1, (12, 9)).astype(np.float32)
+    x = np.random.default_rng(1).uniform(-1, 1, (20, 9)).astype(np.float32)
+    chips = [
+        xb.Chip(device=xb.device.presets.pcm(), implementation=implementation)
+        for implementation in ("jax", "native")
+    ]
+    pure, fast = (xb.MemristiveCrossbarArray(weights, chip, KEY) for chip in chips)
+    np.testing.assert_allclose(xb.readout(fast), xb.readout(pure), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(xb.read(fast, x), xb.read(pure, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("result", [(3, 4), (2, 5)])
+def test_handlers_print_shapes_that_do_not_match(result):
+    call = jax.ffi.ffi_call("xbarax_normal", jax.ShapeDtypeStruct(result, jnp.float32))
+    keys = jnp.zeros((2, 3), jnp.uint32)
+    shown = re.escape(f"keys uint32[2,3], numbers float32[{','.join(map(str, result))}]")
+    with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match=shown):
+        _kernels.library()
+        jax.block_until_ready(call(keys))
