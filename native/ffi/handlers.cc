@@ -105,7 +105,8 @@ bool FindReadShape(Dims g, Dims x, Dims y, bool transposed, ReadShape* shape) {
   return true;
 }
 
-constexpr int64_t kParallelWork = int64_t{1} << 17;  // multiply-adds worth a second thread
+constexpr int64_t kParallelWork = int64_t{1} << 20;  // multiply-adds worth a second thread
+constexpr int64_t kLoad = 8;  // multiply-adds that take as long as to fetch a conductance
 
 // Calls body(0) ... body(count - 1), on several threads where there is enough to do.
 //
@@ -136,7 +137,7 @@ ffi::Error ReadImpl(ffi::ThreadPool pool, Array g, Array x, Result y, bool trans
   XlaExecutor executor(pool);
   const int64_t from = transposed ? s.out : s.in, to = transposed ? s.in : s.out;
   try {
-    ForEachArray(executor, s.products, s.rows * s.out * s.in, [&](int64_t product) {
+    ForEachArray(executor, s.products, (s.rows + kLoad) * s.out * s.in, [&](int64_t product) {
       const auto [a, b] = s.Operands(product);
       const Crossbar array{g.typed_data() + a * s.out * s.in, static_cast<size_t>(s.out),
                            static_cast<size_t>(s.in)};

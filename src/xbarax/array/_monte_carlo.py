@@ -13,7 +13,7 @@ from tqdm import tqdm
 from xbarax.array import _keys
 from xbarax.array._type import CrossbarType
 
-_WORKING_SET = 4 << 20  # bytes: of the largest array, over all chips of a chunk
+_WORKING_SET = 2 << 20  # bytes: of the largest array, over all chips of a chunk
 _LARGEST_CHUNK = 1000
 _LARGE = 200  # chips from which on a bar is worth its line
 
@@ -42,7 +42,7 @@ def monte_carlo(
       n_chips: the number of chips, at least 1.
       key: a PRNG key, split into one for each chip. The results do not depend on `chunk`.
       chunk: chips at a time, at least 1. None: as many as keep the largest array of the
-        computation, over all chips of a chunk, within 4 MiB (processors' caches hold about as
+        computation, over all chips of a chunk, within 2 MiB (processors' caches hold about as
         much), at most 1000.
       progress: whether to show a bar; None: from 200 chips in more than one chunk on.
 
