@@ -11,10 +11,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 import xbarax as xb
-from xbarax import train
+from xbarax import plot, train
 
 PRESETS = xb.device.presets.PRESETS
 FAULTS = {
@@ -35,20 +34,6 @@ def measure(task, params, chip, n_chips):
     return xb.monte_carlo(one_chip, n_chips, jax.random.key(1), chunk=20)
 
 
-def draw(digital, results, n_test, name):
-    figure = Figure(figsize=(8.0, 3.6), dpi=120, layout="constrained")
-    for axes, (label, shares) in zip(figure.subplots(1, 2), results.items(), strict=True):
-        width = max(1, round(n_test * np.ptp(shares) / 15))  # whole samples
-        edges = np.arange(n_test * shares.min() - 0.5, n_test + width, width)
-        axes.hist(100 * shares, bins=100 * edges / n_test, color="C0", alpha=0.7)
-        axes.axvline(100 * digital, color="C1", label="digital")
-        axes.axvline(100 * shares.mean(), color="C0", linestyle="--", label="mean")
-        axes.set(xlabel="test accuracy (%)", ylabel="chips", title=label)
-    axes.legend(frameon=False)
-    figure.suptitle(f"{len(shares)} chips of {name}")
-    return figure
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", nargs="?", type=Path, default=Path("examples/out"))
@@ -57,9 +42,8 @@ def main():
     parser.add_argument("--samples", type=int, default=1000, help="of each class")
     parser.add_argument("--chips", type=int, default=100)
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    config = train.TrainConfig(epochs=options.epochs, samples_per_class=options.samples)
 
+    config = train.TrainConfig(epochs=options.epochs, samples_per_class=options.samples)
     task = train.make_task(config)
     update = train.make_update(task.net, task.optimiser)
     params, opt_state = task.params, task.optimiser.init(task.params)
@@ -72,7 +56,9 @@ def main():
         chip = xb.Chip(device=PRESETS[options.chip].make(), faults=faults)
         results[name] = shares = measure(task, params, chip, options.chips)
         print(f"{name}: mean {shares.mean():.2%}, worst {shares.min():.2%}")
-    figure = draw(digital, results, config.test_samples, options.chip)
+    title = f"{options.chip}: {PRESETS[options.chip].description}"
+    figure = plot.accuracy_histogram(results, config.test_samples, digital, title)
+    options.out.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out / "many_chips.png")
 
 

@@ -48,6 +48,27 @@ def test_refuses_what_is_no_station(station, given, as_users_call):
 
 
 @pytest.mark.parametrize(
+    ("station", "given", "call"),
+    [
+        ("device", xb.device.presets.pcm, "presets.pcm()"),
+        ("device", xb.device.PCM, "PCM()"),
+        ("device", Noisy, "noisy.Noisy()"),
+        ("programming", xb.WriteVerify, "WriteVerify()"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_was_not_called_gets_a_hint(station, given, call, as_users_call):
+    message = f"given {given!r}; did you mean {call}?"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        xb.Chip(**{station: given})
+
+
+def test_a_class_of_another_station_gets_none(as_users_call):
+    with pytest.raises(TypeError, match=re.escape(f"given {xb.device.PCM!r}") + "$"):
+        xb.Chip(mapping=xb.device.PCM)
+
+
+@pytest.mark.parametrize(
     "tile", [(0, 4), (4, -1), (4,), (4, 4, 4), 4, [4, 4], (4.0, 4), (True, 4)], ids=repr
 )
 def test_refuses_what_is_no_tile(tile, as_users_call):
@@ -64,6 +85,30 @@ def test_refuses_unknown_words(field, expected, as_users_call):
     message = f"{field}='fast': expected one of {expected}"
     with pytest.raises(ValueError, match=re.escape(message)):
         xb.Chip(**{field: "fast"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Delicate(Noisy):
+    """A device that states a voltage of its own."""
+
+    max_voltage: float = 1.0
+
+
+@pytest.mark.parametrize("device", [xb.device.RRAMMilo(), Delicate()], ids=["Milo", "own"])
+def test_refuses_to_read_beyond_the_voltage_of_its_device(device):
+    most = device.max_voltage
+    assert xb.Chip(device=device, dac=xb.DAC(v_read=most)).dac.v_read == most
+    message = (
+        f"dac: expected v_read up to {most} V, the max_voltage of {type(device).__name__}, given "
+        f"v_read={most + 0.1} V"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        xb.Chip(device=device, dac=xb.DAC(v_read=most + 0.1))
+
+
+def test_takes_any_voltage_where_its_device_states_none():
+    assert Noisy().max_voltage == xb.device.PCM().max_voltage == float("inf")
+    assert xb.Chip(device=Noisy(), dac=xb.DAC(v_read=1e3)).dac.v_read == 1e3
 
 
 # ---- The order of the stations -----------------------------------------------------------------

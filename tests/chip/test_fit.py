@@ -246,7 +246,8 @@ def test_parameters_at_the_end_of_the_search_are_named_but_a_natural_zero_is_not
 def test_conductances_of_several_siemens_raise_a_question():
     fit = fit_response(1e6 * UP, 1e6 * DOWN, xb.device.ConstantStep)
     assert fit.remarks == (
-        "conductances above 0.1 S are unusual for one cell: are they in siemens?",
+        "conductances up to 25 S are unusual for one cell; if they are microsiemens, multiply them "
+        "by 1e-6 and fit again",
     )
 
 
@@ -349,13 +350,41 @@ def test_a_file_is_read_by_the_names_of_its_columns(tmp_path, encoding, newline)
     np.testing.assert_array_equal(down, [3e-6, 2e-6])
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("names", ["up,down", "Up,DOWN", " UP , down ", "pulse,up,down"])
+def test_columns_are_found_between_any_separators(tmp_path, separator, names):
+    rows = [["1e-6", "3e-6"], [" 2e-6 ", "1e-6"], ["3e-6", ""]]
+    if "pulse" in names:
+        rows = [["0,5" if separator != "," else "0.5", *row] for row in rows]  # is not read
+    text = [names.replace(",", separator), *(separator.join(row) for row in rows)]
+    up, down = read_response_csv(write(tmp_path, "\n".join(text)))
+    np.testing.assert_array_equal(up, [1e-6, 2e-6, 3e-6])
+    np.testing.assert_array_equal(down, [3e-6, 1e-6])
+
+
+def test_separators_at_the_end_of_a_line_are_no_cells(tmp_path):
+    up, down = read_response_csv(write(tmp_path, "up,down\n1e-6,2e-6,,\n3e-6,, \n"))
+    np.testing.assert_array_equal(up, [1e-6, 3e-6])
+    np.testing.assert_array_equal(down, [2e-6])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("up,dwon\n1,2\n", "expected columns named up and down in the first line, given 'up', 'dw"),
+        (
+            "up,dwon\n1,2\n",
+            "expected one column named up and one named down .*, given 'up', 'dwon'",
+        ),
+        ("up;dwon\n1;2\n", "in the first line, given 'up', 'dwon'"),
+        ("up,UP,down\n1,2,3\n", "in the first line, given 'up', 'UP', 'down'"),
         ("1e-6,2e-6\n", "in the first line, given '1e-6', '2e-6'"),
         ("", "in the first line, given an empty file"),
         ("up,down\n1e-6,2e-6\n2e-6,high\n", r"csv, line 3, column down: expected a number, .*high"),
+        ("up;down\n1e-6;2\n2e-6;1,5\n", "line 3, column down: expected a .* point, given '1,5'"),
+        (
+            "up,down\n1,5,1,5\n",
+            "csv, line 2: expected 2 cells, as in the first line, given 4; decimals need a point",
+        ),
         ("up,down\n1,2\n,2\n3,3\n", "csv, line 3, column up: expected a number, given none; only"),
     ],
 )

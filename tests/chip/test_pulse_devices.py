@@ -282,8 +282,8 @@ def test_exponential_steps_that_are_equal_at_zero():
 # ---- Bad input ---------------------------------------------------------------------------------
 
 BAD = {
-    "step_up=0.0": r"SoftBounds\(step_up=…\): expected a number positive, given 0.0",
-    "step_down=-1.0": r"SoftBounds\(step_down=…\): expected a number positive, given -1.0",
+    "step_up=0.0": r"SoftBounds\(step_up=…\): expected a number above 0, given 0.0",
+    "step_down=-1.0": r"SoftBounds\(step_down=…\): expected a number above 0, given -1.0",
     "step_spread=-0.1": r"SoftBounds\(step_spread=…\): expected a number at least 0, given -0.1",
     "lower=0.0": r"SoftBounds\(lower=…\): expected a number below 0, given 0.0",
     "upper=-1.0": r"SoftBounds\(upper=…\): expected a number above 0, given -1.0",
@@ -297,7 +297,7 @@ BAD = {
     "max_pulses=2**24 + 1": r"expected an integer from 1 to 16777216, given 16777217",
 }
 WRONG_TYPE = {
-    "step_up='1'": r"SoftBounds\(step_up=…\): expected a number positive, given '1'",
+    "step_up='1'": r"SoftBounds\(step_up=…\): expected a number above 0, given '1'",
     "max_pulses=2.0": r"SoftBounds\(max_pulses=…\): expected an integer from 1 to .*, given 2.0",
     "step_lognormal=1": r"SoftBounds\(step_lognormal=…\): expected True or False, given 1",
     "zero_at_symmetry=None": r"zero_at_symmetry=…\): expected True or False, given None",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import xbarax as xb
-from tests.helpers import normal
+from tests.helpers import assert_equal, normal
 
 Z = 4.5  # a normal number lies farther than this many standard deviations off once in 150 000
 N = 100_000
@@ -35,7 +35,12 @@ SPAN = {"one for each": 25e-6, "one for all": 20e-6}
 
 
 def deviations(w):
-    """The standard deviation of a read of each device, in siemens, from the formulas."""
+    """Conductances and the standard deviation of a read of each, in siemens, from the formulas."""
+    g, sigma = healthy_deviations(w)
+    return g, np.where(np.asarray(xb.fault_map(w)) == 0, sigma, 0)  # what is stuck is a resistor
+
+
+def healthy_deviations(w):
     g = np.asarray(xb.conductances(w), np.float64)
     if isinstance(w.chip.device, xb.device.ConstantStep):
         return g, np.full(g.shape, SIGMA)
@@ -122,3 +127,50 @@ def test_noise_is_that_of_all_devices(mapping, device, adc, tile, transpose):
     covariance = exact_covariance(w, mapping, device, vector, transpose, lines)
     check_covariance(drawn, covariance)  # the reference's own check
     check_covariance(reads - mean, covariance)
+
+
+# ---- Stuck devices -----------------------------------------------------------------------------
+
+FAULTY_CASES = [
+    (mapping, device, adc, transpose)
+    for mapping in ["pair", "column"]
+    for device in DEVICES
+    for adc, transpose in [("exact", False), ("24 bits", True)]
+]
+
+
+def stuck_array(mapping, device, adc, kinds):
+    """An array whose devices are none, low or high (0, 1, 2) in turns, along all axes."""
+    chip = xb.Chip(
+        device=DEVICES[device],
+        mapping=MAPPINGS[mapping],
+        adc=ADCS[adc],
+        tile=(2, 3),
+        faults=xb.Faults(),
+    )
+    w = xb.MemristiveCrossbarArray(W, chip, jax.random.key(0))
+    kind = np.asarray(kinds)[np.sum(np.indices(xb.fault_map(w).shape), axis=0) % len(kinds)]
+    return xb.set_faults(w, kind == 1, kind == 2)
+
+
+@pytest.mark.parametrize(("mapping", "device", "adc", "transpose"), FAULTY_CASES)
+def test_stuck_devices_have_no_noise_and_the_others_keep_theirs(mapping, device, adc, transpose):
+    w = stuck_array(mapping, device, adc, [1, 0, 0, 2])
+    vector = Y if transpose else X
+    rows = np.tile(vector, (N, 1))
+    reads = np.asarray(xb.read(w, rows, key=jax.random.key(2), transpose=transpose), np.float64)
+    lines = 3 - (mapping == "column")
+    covariance = exact_covariance(w, mapping, device, vector, transpose, lines)
+    check_covariance(reads - reads.mean(axis=0), covariance)
+
+
+@pytest.mark.parametrize(("mapping", "device", "adc", "transpose"), FAULTY_CASES)
+def test_an_array_of_stuck_devices_reads_the_same_with_every_key(mapping, device, adc, transpose):
+    w = stuck_array(mapping, device, adc, [1, 2])
+    vector = Y if transpose else X
+    one, *others = (
+        xb.read(w, vector, key=jax.random.key(seed), transpose=transpose) for seed in range(3)
+    )
+    assert np.any(one != 0)
+    for other in others:
+        assert_equal(other, one)

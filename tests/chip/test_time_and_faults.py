@@ -323,6 +323,17 @@ def test_a_pulse_step_is_the_change_of_a_weight(mapping, largest, width):
             ValueError,
             "Faults(stuck_low=…): expected a number in",
         ),
+        (
+            lambda: xb.device.Ideal(g_min=1e-6),
+            ValueError,
+            "Ideal(g_min=1e-06): expected g_max too, or neither of them",
+        ),
+        (
+            lambda: xb.device.Ideal(g_max=2e-6),
+            ValueError,
+            "Ideal(g_max=2e-06): expected g_min too, or neither of them",
+        ),
+        (lambda: xb.device.Ideal(g_min=2e-6, g_max=1e-6), ValueError, "above g_min=2e-06 S"),
         (lambda: xb.Faults(stuck_high=1.1), ValueError, "number in [0, 1], given 1.1"),
         (lambda: xb.Faults(stuck_low=np.nan), ValueError, "number in [0, 1], given nan"),
         (

@@ -55,13 +55,18 @@ def test_every_device_can_be_shown(name, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "panels"),
+    ("name", "panels", "note"),
     [
-        ("pcm", ["programming error", "drift"]),
-        ("reram_array_hfo2", ["response", "programming error"]),
+        ("pcm", ["programming error", "drift"], ""),
+        ("capacitor", ["response", "programming error"], "^5 – 25 µS stand for .* go beyond.$"),
+        (
+            "reram_array_hfo2",
+            ["response", "programming error"],
+            "Below 0: relative to the reference",
+        ),
     ],
 )
-def test_a_device_is_drawn_as_its_family_allows(name, panels, tmp_path, capsys, monkeypatch):
+def test_a_device_is_drawn_as_its_family_allows(name, panels, note, tmp_path, capsys, monkeypatch):
     drawn = []
     draw = xb_plot().device_sheet
     monkeypatch.setattr(
@@ -74,6 +79,7 @@ def test_a_device_is_drawn_as_its_family_allows(name, panels, tmp_path, capsys, 
     (figure,) = drawn
     assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == panels
     assert figure.get_suptitle().startswith(f"{name}: ")
+    assert bool(note) == bool(figure.get_supxlabel()) and re.search(note, figure.get_supxlabel())
 
 
 def xb_plot():

@@ -46,11 +46,12 @@ def test_errors_of_the_users_are_a_line(curve, tmp_path, capsys):
     wrong.write_text("up,down\n1e-6,-\n")
     cases = [
         ([], "expected a file, xbarax fit CURVE.csv, given none"),
-        ([tmp_path / "none.csv"], f"[Errno 2] No such file or directory: '{tmp_path}/none.csv'"),
+        ([tmp_path / "none.csv"], f"{tmp_path}/none.csv: No such file or directory"),
+        ([tmp_path], f"{tmp_path}: Is a directory"),
         ([few], f"{few}: up: expected at least 8 conductances, given 2"),
         (
             [unnamed],
-            f"{unnamed}: expected columns named up and down in the first line, given "
+            f"{unnamed}: expected one column named up and one named down in the first line, given "
             "'potentiation', 'depression'",
         ),
         ([wrong], f"{wrong}, line 2, column down: expected a number, given '-'"),

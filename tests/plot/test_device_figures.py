@@ -116,6 +116,7 @@ def test_drift_is_over_decades_with_times_that_one_speaks_of(log):
         np.testing.assert_allclose((high - low) / 2, mean * 0.05 / 1.05)
     assert [text.get_text() for text in axes.texts] == ["20 µS", "5 µS", "10 µS"]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["1 s", "1 min", "1 h", "1 day"]
+    assert axes.get_xlabel() == "age, from the first measurement on"
     assert axes.get_title(loc="left") == "PCM: mean ± σ of 2 cells"
     axes.figure.draw_without_rendering()
 
@@ -130,7 +131,7 @@ def test_conductances_of_zero_are_left_out_of_a_logarithmic_axis():
 
 def test_short_times_are_in_seconds():
     (axes,) = plot.drift([2.0, 5.0], AGED[:2]).axes
-    assert axes.get_xlabel() == "time (s)"
+    assert axes.get_xlabel() == "age, from the first measurement on (s)"
 
 
 # ---- Maps --------------------------------------------------------------------------------------
@@ -191,7 +192,8 @@ def test_a_sheet_has_a_panel_for_what_is_known():
     figure = plot.device_sheet("pcm", (UP, DOWN), (TARGETS, ERRORS), (SECONDS, AGED, TARGETS))
     headings = [axes.get_title(loc="left").split(":")[0] for axes in figure.axes]
     assert headings == ["response", "programming error", "drift"]
-    assert figure.get_suptitle() == "pcm"
+    assert figure.get_suptitle() == "pcm" and figure.get_supxlabel() == ""
+    assert plot.device_sheet(error=(TARGETS, ERRORS), note="fit").get_supxlabel() == "fit"
     assert len(plot.device_sheet(error=(TARGETS, ERRORS)).axes) == 1
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -246,6 +247,27 @@ def test_what_goes_wrong_is_told(tmp_path):
     train.run(task, folder, lambda metrics, warnings: told.extend(warnings))
     assert any("crossbar layer 2 input" in warning for warning in told), told
     assert any("not finite" in warning for warning in told), told
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_hidden_layer_that_stays_silent_is_named_once(tmp_path, layer):
+    changes = {"crossbar": "none", "network": (16, 20, 20, 2), "learning_rate": 1e-6}
+    task, folder = start(tmp_path / "run", **changes)
+    # Driven hard, layers spike; what is zeroed does not, and steps are too small to change that.
+    params = [{name: 3 * abs(value) for name, value in layer.items()} for layer in task.params]
+    params[layer - 1] = {name: 0 * value for name, value in params[layer - 1].items()}
+    told = []
+    train.run(
+        dataclasses.replace(task, params=params),
+        folder,
+        lambda metrics, warnings: told.append(warnings),
+    )
+    ((line,), *later) = told
+    assert line.startswith(
+        f"epoch 1: no neuron of layer {layer} spikes, so that the network hardly"
+    )
+    assert "snn.lsuv" in line and "threshold" in line
+    assert later == [[], []]
 
 
 def test_the_notebooks_task_is_learnt(tmp_path):

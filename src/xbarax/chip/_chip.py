@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, cast, final, get_args
 
@@ -83,7 +84,7 @@ class Chip(AbstractChip):
     Raises:
       TypeError: a station is not of its abstract class.
       ValueError: a tile that is not two positive integers, an unknown word, a device that the
-        mapping or the programming cannot take.
+        mapping or the programming cannot take, or that `dac.v_read` is too much for.
     """
 
     device: AbstractDevice = IdealDevice()
@@ -104,7 +105,10 @@ class Chip(AbstractChip):
             object.__setattr__(self, "mapping", _default_mapping(self.device))
         for name, station in _STATIONS.items():
             if not isinstance(given := getattr(self, name), station):
-                raise TypeError(f"Chip({name}=…) expects an {station.__name__}, given {given!r}")
+                hint = _hint(given, station)
+                raise TypeError(
+                    f"Chip({name}=…) expects an {station.__name__}, given {given!r}{hint}"
+                )
         self.mapping.check(self.device)
         _check_tile(self.tile, self.has_column)
         _check_word("backward", self.backward, ("analog", "ideal"))
@@ -113,6 +117,7 @@ class Chip(AbstractChip):
             raise TypeError(
                 f"drift_compensation={self.drift_compensation!r}: expected True or False"
             )
+        _check_voltage(self.dac, self.device)
         _check_faults(self.faults, self.device)
         _check_programming(self.programming, self.device)
 
@@ -303,6 +308,15 @@ def _default_mapping(device: Any) -> AbstractMapping:
     return Direct()
 
 
+def _hint(given: Any, station: type) -> str:
+    """For a station's class, or a function such as a preset, that was not called."""
+    if not (inspect.isfunction(given) or (inspect.isclass(given) and issubclass(given, station))):
+        return ""
+    module = given.__module__.rpartition(".")[2]
+    place = "" if module.startswith("_") else f"{module}."
+    return f"; did you mean {place}{given.__name__}()?"
+
+
 def _check_tile(tile: Any, has_column: bool) -> None:
     if tile is None:
         return
@@ -323,6 +337,14 @@ def _check_tile(tile: Any, has_column: bool) -> None:
 def _check_word(name: str, given: Any, allowed: tuple[str, ...]) -> None:
     if given not in allowed:
         raise ValueError(f"{name}={given!r}: expected one of {', '.join(map(repr, allowed))}")
+
+
+def _check_voltage(dac: AbstractDAC, device: AbstractDevice) -> None:
+    if not dac.v_read <= device.max_voltage:
+        raise ValueError(
+            f"dac: expected v_read up to {device.max_voltage} V, the max_voltage of "
+            f"{type(device).__name__}, given v_read={dac.v_read} V"
+        )
 
 
 def _check_faults(faults: Any, device: AbstractDevice) -> None:

@@ -17,8 +17,9 @@ STUCK_LOW, STUCK_HIGH = 1, 2
 class Faults:
     """Shares of devices that are stuck, drawn once for each chip, when an array is made.
 
-    A stuck device stays at an end of its range, whatever it is programmed to. Which ones are, is
-    data of the array: `xbarax.fault_map` shows it, `xbarax.set_faults` takes a known map.
+    A stuck device stays at an end of its range, whatever it is programmed to: a fixed resistor that
+    neither drifts nor has read noise. Which ones are, is data of the array: `xbarax.fault_map`
+    shows it, `xbarax.set_faults` takes a known map.
 
     Args:
       stuck_low: share of the devices at g_min.

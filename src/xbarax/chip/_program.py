@@ -128,8 +128,7 @@ def see(chip: "Chip", state: State) -> State:
         references = chip.device.current_terms(zero)
         terms = tuple(term - zero for term, zero in zip(terms, references, strict=True))
     terms = tuple(chip.wires.effective(split(term)) for term in terms)
-    deviation = chip.device.read_deviation(state["cells"])
-    variance = None if deviation is None else jnp.square(deviation)
+    variance = _variance(chip, state)
     if variance is not None and variance.ndim > 0:
         variance = split(variance)
     common_noise = chip.has_column and variance is not None
@@ -137,6 +136,17 @@ def see(chip: "Chip", state: State) -> State:
         return {**state, "seen": _as_one(chip, tiling, terms[0], variance)}
     seen: State = {"terms": terms}
     return {**state, "seen": seen if variance is None else {**seen, "variance": variance}}
+
+
+def _variance(chip: "Chip", state: State) -> Array | None:
+    """The variance of a read of each device, or one for all; None where reads have no noise."""
+    deviation = chip.device.read_deviation(state["cells"])
+    if deviation is None:
+        return None
+    variance = jnp.square(deviation)
+    if chip.faults is None:
+        return variance
+    return jnp.where(state["stuck"] == 0, variance, 0)  # what is stuck is a fixed resistor
 
 
 def _as_one(chip: "Chip", tiling: _tile.Tiling, tiles: Array, variance: Array | None) -> State:

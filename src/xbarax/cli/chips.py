@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -16,7 +15,7 @@ from xbarax.chip.device import characterise
 from xbarax.chip.device._units import format_siemens
 from xbarax.chip.device.presets import PRESETS
 from xbarax.cli.errors import UserError, did_you_mean
-from xbarax.cli.figure_file import check_figure_file, write_figure
+from xbarax.cli.figure_file import FigureFile, check_figure_file, write_figure
 from xbarax.cli.options import parse_options
 
 _COMMAND = "xbarax chips"
@@ -34,9 +33,7 @@ class _Options:
     ] = None
     """the device to show; none: all, in a table."""
 
-    plot: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE.png", help_behavior_hint="(default: none)")
-    ] = None
+    plot: FigureFile = None
     """where to draw the device: its response to pulses, its programming error, its drift."""
 
 
@@ -136,6 +133,7 @@ def _draw(name: str) -> object:
         up, down = characterise.pulses_across(made)
         curve = np.asarray(characterise.response_curve(made, up, down, _CELLS, keys[1]))
         panels["response"] = curve[: up + 1], curve[up:]
+        panels["note"] = _note(made, curve)
     else:
         wanted = low + (high - low) * np.array([0.1, 0.25, 0.5, 0.75, 1.0])
         aged = characterise.drift(made, wanted, _SECONDS, _CELLS, keys[2])
@@ -143,5 +141,15 @@ def _draw(name: str) -> object:
     return plot.device_sheet(f"{name}: {PRESETS[name].description}", **panels)
 
 
+def _note(made: device.AbstractPulsed, curve: np.ndarray) -> str:
+    """What conductances of a pulse device stand for."""
+    note = (
+        f"{_range(made)} stand for the mean bounds of the model's state (illustrative); cells with "
+        "wider bounds go beyond."
+    )
+    return note + _BELOW_ZERO if np.min(curve) < 0 else note
+
+
+_BELOW_ZERO = " Below 0: relative to the reference that a sign needs, not a bare cell's."
 _CELLS = 200
 _SECONDS = np.geomspace(1, 365.25 * 86_400, 60)

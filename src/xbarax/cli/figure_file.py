@@ -2,9 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from xbarax.cli.errors import UserError
+
+FigureFile = Annotated[
+    Path | None, tyro.conf.arg(metavar="FILE.png", help_behavior_hint="(default: none)")
+]
+"""The type of an option that says where to draw something, if anywhere."""
 
 
 def check_figure_file(option: str, path: Path) -> None:

@@ -9,14 +9,15 @@ import tyro
 
 from xbarax.chip import device
 from xbarax.cli.errors import UserError
-from xbarax.cli.figure_file import check_figure_file, write_figure
+from xbarax.cli.figure_file import FigureFile, check_figure_file, write_figure
 from xbarax.cli.options import parse_options
 
 _COMMAND = "xbarax fit"
 _DESCRIPTION = (
     "Fits a pulse model to a measured response curve, and prints the device that comes out as "
     "code. The CSV file has columns named up and down: conductances in siemens, where each branch "
-    "begins and after each pulse, a line a pulse; the shorter column ends with empty cells."
+    "begins and after each pulse, a line a pulse; the shorter column ends with empty cells. "
+    "Semicolons or tabs may stand for the commas."
 )
 
 _MODELS: dict[str, type[device.AbstractPulsed]] = {
@@ -41,9 +42,7 @@ class _Options:
     model: _Model = "soft_bounds"
     """the pulse model."""
 
-    out: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE.png", help_behavior_hint="(default: none)")
-    ] = None
+    out: FigureFile = None
     """where to draw the fit over the measured points."""
 
 
@@ -66,7 +65,9 @@ def run(arguments: Sequence[str]) -> int:
         check_figure_file("--out", options.out)
     try:
         up, down = device.read_response_csv(options.curve)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{options.curve}: {error.strerror}") from error
+    except ValueError as error:
         raise UserError(str(error)) from error
     try:
         fit = device.fit_response(up, down, _MODELS[options.model])

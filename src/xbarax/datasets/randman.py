@@ -92,24 +92,30 @@ def make_spike_raster_dataset(
     nb_samples = check_positive_integer("nb_samples", nb_samples)
     if not 0.0 < step_frac <= 1.0:
         raise ValueError(f"step_frac: expected a share in (0, 1], given {step_frac}")
-    series = fourier_series(spectrum, alpha)
+    raster = _Raster(nb_units, nb_steps, nb_steps * step_frac, fourier_series(spectrum, alpha))
 
     seeds = rng.integers(2**63 - 1, size=(nb_classes, nb_spikes))
     points = [rng.random((nb_samples, dim_manifold)) for _ in range(nb_classes)]
     order = np.arange(nb_classes * nb_samples)
     if shuffle:
         rng.shuffle(order)
+    data = _draw_classes(points, seeds, order, raster)
+    return data, (order // nb_samples).astype(np.int32)
 
+
+def _draw_classes(
+    points: list[np.ndarray], seeds: np.ndarray, order: np.ndarray, raster: _Raster
+) -> np.ndarray:
+    """The rasters of all samples: in row ``i`` sample ``order[i]``, counted class by class."""
     # Filling shuffled rows directly saves a copy of the whole data set.
     row = np.empty_like(order)
     row[order] = np.arange(order.size)
-    raster = _Raster(nb_units, nb_steps, nb_steps * step_frac, series)
-    data = np.zeros((order.size, nb_steps, nb_units), np.float32)
-    for label in range(nb_classes):
-        rows = row[label * nb_samples : (label + 1) * nb_samples]
-        for seed in seeds[label]:
-            _add_spikes(data, rows, points[label], int(seed), raster)
-    return data, (order // nb_samples).astype(np.int32)
+    data = np.zeros((order.size, raster.steps, raster.units), np.float32)
+    rows_of_class = row.reshape(len(points), -1)
+    for rows, at, manifolds in zip(rows_of_class, points, seeds, strict=True):
+        for seed in manifolds:
+            _add_spikes(data, rows, at, int(seed), raster)
+    return data
 
 
 def _add_spikes(

@@ -5,6 +5,7 @@ global state of `matplotlib.pyplot` changes. `figure.savefig("name.png")` writes
 show it as it is.
 """
 
+from xbarax.plot.accuracy_histogram import accuracy_histogram as accuracy_histogram
 from xbarax.plot.conductance_map import conductance_map as conductance_map
 from xbarax.plot.device_sheet import device_sheet as device_sheet
 from xbarax.plot.drift import drift as drift

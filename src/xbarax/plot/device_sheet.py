@@ -15,6 +15,7 @@ def device_sheet(
     response: tuple[ArrayLike, ArrayLike] | None = None,
     error: tuple[ArrayLike, ArrayLike] | None = None,
     drift: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
+    note: str = "",
 ) -> Figure:
     """Draws what is known of a device, a panel for each.
 
@@ -23,6 +24,7 @@ def device_sheet(
       response: branches up and down, (pulses + 1, cells), in siemens: see `response_curve`.
       error: targets and errors, in siemens: see `programming_error`.
       drift: seconds, conductances and targets: see `drift`.
+      note: a line below the panels.
 
     Returns:
       A figure with the panels beside each other.
@@ -44,4 +46,6 @@ def device_sheet(
         draw_drift(next(panels), *drift, "drift")
     if title:
         figure.suptitle(title, fontsize=11, color=INK)
+    if note:
+        figure.supxlabel(note, fontsize=8, color=INK)
     return figure

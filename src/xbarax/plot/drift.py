@@ -34,7 +34,7 @@ def drift(
     """Draws conductances over decades of time: for each target the cells' mean and ± one σ.
 
     Args:
-      seconds: (times,), above 0.
+      seconds: (times,), above 0: ages, as `xbarax.age` counts them.
       conductances: (times, targets, cells), in siemens.
       targets: (targets,), in siemens, to write beside the lines.
       title: heading.
@@ -100,9 +100,9 @@ def _time_axis(axes: Axes, times: np.ndarray) -> None:
         axes.set_xticklabels(list(ticks))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_minor_locator(FixedLocator([]))
-        axes.set_xlabel("time")
+        axes.set_xlabel("age, from the first measurement on")
     else:
-        axes.set_xlabel("time (s)")
+        axes.set_xlabel("age, from the first measurement on (s)")
 
 
 def _colours(count: int) -> list[str]:

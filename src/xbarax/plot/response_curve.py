@@ -71,7 +71,7 @@ def draw_response_curve(
     if cells > 1:
         words.append(f"{cells} cells, mean ± σ")
     caption(axes, ": ".join(words))
-    axes.legend(frameon=False, fontsize=9, loc="lower center", labelcolor=INK)
+    axes.legend(edgecolor="none", fontsize=9, loc="lower center", labelcolor=INK)
     tidy(axes)
 
 

@@ -27,16 +27,25 @@ def count_crossbars(params: Any) -> Counters:
     }
 
 
-def epoch_warnings(metrics: EpochMetrics, before: EpochMetrics | None) -> list[str]:
+def epoch_warnings(
+    metrics: EpochMetrics, before: EpochMetrics | None, silent: int | None = None
+) -> list[str]:
     """A line for each thing that went wrong in an epoch without ending it.
 
     Args:
       metrics: the epoch's.
       before: those of the epoch before, if there was one.
+      silent: the number of a hidden layer, from 1, none of whose neurons spikes any more.
     """
     lines = []
     if not abs(metrics.loss) < float("inf"):
         lines.append(f"epoch {metrics.epoch}: the loss is {metrics.loss}")
+    if silent is not None:
+        lines.append(
+            f"epoch {metrics.epoch}: no neuron of layer {silent} spikes, so that the network "
+            "hardly learns; try fewer layers or another learning rate, or, in a loop of your own, "
+            "larger weights (snn.lsuv) or a lower threshold"
+        )
     for place, counters in metrics.crossbars.items():
         earlier = before.crossbars.get(place, {}) if before else {}
         for name, count in counters.items():

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import optax
 from jax import Array
+from jax import numpy as jnp
 
 from xbarax import snn
 from xbarax.array import apply_updates
@@ -16,6 +17,7 @@ from xbarax.array import apply_updates
 Batch = tuple[np.ndarray, np.ndarray]
 Update = Callable[[Any, Any, np.ndarray, np.ndarray], tuple[Any, Any, Array]]
 Accuracy = Callable[[Any, np.ndarray, np.ndarray], Array]
+Evaluation = Callable[[Any, np.ndarray, np.ndarray], tuple[Array, Array]]
 
 
 @functools.lru_cache(maxsize=16)
@@ -62,6 +64,18 @@ def make_accuracy(net: snn.Sequential) -> Accuracy:
         return snn.spike_count_accuracy(output, labels)
 
     return jax.jit(accuracy)
+
+
+@functools.lru_cache(maxsize=16)
+def make_evaluation(net: snn.Sequential) -> Evaluation:
+    """What `make_accuracy` gives, and with it which layers spike at all, (layers,) bool."""
+
+    def evaluate(params: Any, spikes: Array, labels: Array) -> tuple[Array, Array]:
+        output, _, records = snn.unroll(net, params, spikes, record=True)
+        spiking = jnp.stack([jnp.any(record.spikes > 0) for record in records])
+        return snn.spike_count_accuracy(output, labels), spiking
+
+    return jax.jit(evaluate)
 
 
 def train_epoch(

@@ -13,7 +13,7 @@ from xbarax.train._atomic import write_atomically
 from xbarax.train.checkpoint import Checkpoint, load_checkpoint, named_leaves, save_checkpoint
 from xbarax.train.chips import is_library
 from xbarax.train.counters import count_crossbars, epoch_warnings
-from xbarax.train.loop import make_accuracy, make_update, measure_accuracy, train_epoch
+from xbarax.train.loop import make_evaluation, make_update, measure_accuracy, train_epoch
 from xbarax.train.metrics import EpochMetrics
 from xbarax.train.pictures import draw_pictures
 from xbarax.train.run_folder import RunFolder, append_metrics, write_metrics
@@ -46,12 +46,14 @@ def run(task: Task, folder: RunFolder, on_epoch: OnEpoch | None = None) -> Epoch
     write_metrics(folder, state.metrics)
     for metrics in state.metrics:
         on_epoch(metrics, [])
+    silent = None
     while len(state.metrics) < task.config.epochs:
-        before = state.metrics[-1] if state.metrics else None
-        state = _train_one_epoch(task, state)
+        before, was_silent = state.metrics[-1] if state.metrics else None, silent
+        state, silent = _train_one_epoch(task, state)
         save_checkpoint(folder.checkpoint, state, task.config)
         append_metrics(folder, state.metrics[-1])
-        on_epoch(state.metrics[-1], epoch_warnings(state.metrics[-1], before))
+        newly_silent = silent if silent != was_silent else None
+        on_epoch(state.metrics[-1], epoch_warnings(state.metrics[-1], before, newly_silent))
     _save_parameters(folder, state.params)
     spikes, labels = next(iter(task.test))
     draw_pictures(folder, task.net, state.params, state.metrics, spikes[:, 0], label=int(labels[0]))
@@ -70,17 +72,28 @@ def _begin(task: Task, folder: RunFolder) -> Checkpoint:
     return state
 
 
-def _train_one_epoch(task: Task, state: Checkpoint) -> Checkpoint:
+def _train_one_epoch(task: Task, state: Checkpoint) -> tuple[Checkpoint, int | None]:
+    """The state after the epoch, and the first hidden layer that is silent on the test data."""
     simulated = not is_library(task.config.chip)
     update = make_update(task.net, task.optimiser, donate=simulated)
     params, opt_state, loss = train_epoch(update, state.params, state.opt_state, task.training)
+    evaluate, spiking = make_evaluation(task.net), []
+
+    def accuracy(*batch: Any) -> Any:
+        share, of_layers = evaluate(*batch)
+        spiking.append(of_layers)
+        return share
+
     metrics = EpochMetrics(
         epoch=len(state.metrics) + 1,
         loss=loss,
-        test_accuracy=measure_accuracy(make_accuracy(task.net), params, task.test),
+        test_accuracy=measure_accuracy(accuracy, params, task.test),
         crossbars=count_crossbars(params),
     )
-    return Checkpoint(params, opt_state, task.rng.bit_generator.state, (*state.metrics, metrics))
+    hidden = np.any(spiking, axis=0)[:-1]
+    silent = None if hidden.all() else int(np.argmin(hidden)) + 1
+    rng_state = task.rng.bit_generator.state
+    return Checkpoint(params, opt_state, rng_state, (*state.metrics, metrics)), silent
 
 
 def _save_parameters(folder: RunFolder, params: Any) -> None:

@@ -29,3 +29,41 @@ def check_range(name: str, g_min: Any, g_max: Any) -> None:
     """
     check_real(f"{name}(g_min=…)", g_min, "at least 0 S", lambda x: x >= 0)
     check_real(f"{name}(g_max=…)", g_max, f"above g_min={g_min} S", lambda x: x > g_min)
+
+
+def check_not_negative(station: Any, *fields: str) -> None:
+    """Refuses a station with a field that is not a number of at least 0.
+
+    Raises:
+      TypeError, ValueError: see `check_real`.
+    """
+    for field in fields:
+        name = f"{type(station).__name__}({field}=…)"
+        check_real(name, getattr(station, field), "at least 0", lambda x: x >= 0)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuses what is not True or False.
+
+    Raises:
+      TypeError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, given {value!r}")
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Refuses what is not an integer from `least` to the largest that float32 counts to.
+
+    Raises:
+      TypeError: it is no integer.
+      ValueError: it is out of that range.
+    """
+    wanted = f"an integer from {least} to {_MOST_COUNTED}"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected {wanted}, given {value!r}")
+    if not least <= value <= _MOST_COUNTED:
+        raise ValueError(f"{name}: expected {wanted}, given {value!r}")
+
+
+_MOST_COUNTED = 2**24  # float32 counts no farther

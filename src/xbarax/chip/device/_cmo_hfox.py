@@ -6,7 +6,7 @@ from typing import Literal, final, get_args
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax.chip.device._check import check_range, check_real
+from xbarax.chip.device._check import check_not_negative, check_range, check_real
 from xbarax.chip.device._statistical import AbstractStatistical
 
 Accept = Literal["0.2%", "2%"]
@@ -62,9 +62,7 @@ class CMOHfOx(AbstractStatistical):
         if self.accept not in get_args(Accept):
             words = ", ".join(map(repr, get_args(Accept)))
             raise ValueError(f"CMOHfOx(accept=…): expected one of {words}, given {self.accept!r}")
-        for name in ("program_noise", "relaxation", "read_noise", "min_change"):
-            value = getattr(self, name)
-            check_real(f"CMOHfOx({name}=…)", value, "at least 0", lambda x: x >= 0)
+        check_not_negative(self, "program_noise", "relaxation", "read_noise", "min_change")
 
     @property
     def conductance_range(self) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """What one memristive cell does: the extension point for device models."""
 
 import abc
+import math
 from typing import Any
 
 from jax import Array
@@ -38,6 +39,14 @@ class AbstractDevice(abc.ABC):
     @abc.abstractmethod
     def noisy_program(self) -> bool:
         """Whether `program` and `update` draw random numbers."""
+
+    @property
+    def max_voltage(self) -> float:
+        """The voltage, in volts and of either sign, up to which the model holds.
+
+        By default any. A chip whose converters' `v_read` is beyond it is refused.
+        """
+        return math.inf
 
     @abc.abstractmethod
     def program(self, target: Array, start: float, key: Array | None) -> Any:

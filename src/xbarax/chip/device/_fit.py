@@ -192,8 +192,12 @@ def _remarks(search: Search, found: Found, share: float, measured: Branches) -> 
         remarks.append(
             f"the error is {share:.0%} of the measured span: noise, or another model suits better"
         )
-    if max(map(np.max, measured)) > _LARGEST_USUAL:
-        remarks.append("conductances above 0.1 S are unusual for one cell: are they in siemens?")
+    largest = float(max(map(np.max, measured)))
+    if largest > _LARGEST_USUAL:
+        remarks.append(
+            f"conductances up to {format_siemens(largest)} are unusual for one cell; if they are "
+            "microsiemens, multiply them by 1e-6 and fit again"
+        )
     return remarks
 
 

@@ -31,8 +31,13 @@ class Ideal(AbstractDevice):
 
     def __post_init__(self):
         """Refuses a bad range."""
-        if (self.g_min, self.g_max) != (-math.inf, math.inf):
-            check_range("Ideal", self.g_min, self.g_max)
+        if (self.g_min, self.g_max) == (-math.inf, math.inf):
+            return
+        if self.g_max == math.inf:
+            raise ValueError(f"Ideal(g_min={self.g_min!r}): expected g_max too, or neither of them")
+        if self.g_min == -math.inf:
+            raise ValueError(f"Ideal(g_max={self.g_max!r}): expected g_min too, or neither of them")
+        check_range("Ideal", self.g_min, self.g_max)
 
     @property
     def conductance_range(self) -> tuple[float, float]:

@@ -6,8 +6,8 @@ from typing import final
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax.chip.device._check import check_real
-from xbarax.chip.device._pulsed import AbstractPulsed, check_flag
+from xbarax.chip.device._check import check_flag, check_not_negative
+from xbarax.chip.device._pulsed import AbstractPulsed
 from xbarax.chip.device._pulses import Own
 
 
@@ -45,9 +45,7 @@ class LinearStep(AbstractPulsed):
 
     def check_own(self) -> None:
         """Slopes lead towards the bounds."""
-        for field in ("gamma_up", "gamma_down"):
-            value = getattr(self, field)
-            check_real(f"LinearStep({field}=…)", value, "at least 0", lambda x: x >= 0)
+        check_not_negative(self, "gamma_up", "gamma_down")
         check_flag("LinearStep(additive_noise=…)", self.additive_noise)
 
     def factors(self, state: Array, own: Own) -> tuple[Array, Array]:

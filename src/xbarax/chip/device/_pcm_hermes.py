@@ -6,7 +6,7 @@ from typing import final
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax.chip.device._check import check_range, check_real
+from xbarax.chip.device._check import check_not_negative, check_range
 from xbarax.chip.device._statistical import AbstractStatistical
 
 
@@ -51,9 +51,7 @@ class PCMHermes(AbstractStatistical):
     def __post_init__(self):
         """Refuses numbers out of their range."""
         check_range("PCMHermes", 0.0, self.g_max)
-        for name in ("program_noise", "drift", "read_noise", "min_change"):
-            value = getattr(self, name)
-            check_real(f"PCMHermes({name}=…)", value, "at least 0", lambda x: x >= 0)
+        check_not_negative(self, "program_noise", "drift", "read_noise", "min_change")
 
     @property
     def conductance_range(self) -> tuple[float, float]:

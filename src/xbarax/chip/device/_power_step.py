@@ -6,7 +6,7 @@ from typing import final
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax.chip.device._check import check_real
+from xbarax.chip.device._check import check_not_negative
 from xbarax.chip.device._pulsed import AbstractPulsed
 from xbarax.chip.device._pulses import Own
 
@@ -41,9 +41,7 @@ class PowerStep(AbstractPulsed):
 
     def check_own(self) -> None:
         """Steps shrink towards the bounds."""
-        for field in ("gamma_up", "gamma_down"):
-            value = getattr(self, field)
-            check_real(f"PowerStep({field}=…)", value, "at least 0", lambda x: x >= 0)
+        check_not_negative(self, "gamma_up", "gamma_down")
 
     def factors(self, state: Array, own: Own) -> tuple[Array, Array]:
         """1 at the far bound and 0 at the near one."""

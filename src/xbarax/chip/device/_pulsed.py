@@ -10,14 +10,13 @@ from jax import numpy as jnp
 
 from xbarax import _kernels
 from xbarax.chip.device import _curve, _pulses, _verify
-from xbarax.chip.device._check import check_real
+from xbarax.chip.device._check import check_count, check_flag, check_not_negative, check_real
 from xbarax.chip.device._device import AbstractDevice
 from xbarax.chip.device._pulses import Own, Steps
 
 Cells = dict[str, Array]
 
 _INT32_MAX = 2**31 - 1
-_MOST_PULSES = 2**24  # float32 counts no farther
 _NEAREST_BOUND = 1e-30  # so that one can divide by a bound that a spread puts at 0
 
 _COUNTERS = ("pulses", "saturated", "capped")
@@ -350,13 +349,11 @@ def _check_shared(device: AbstractPulsed) -> None:
     name = type(device).__name__
     step_down = device.steps[1]
     for field, value in (("step_up", device.step_up), ("step_down", step_down)):
-        check_real(f"{name}({field}=…)", value, "positive", lambda x: x > 0)
-    spreads = (
-        "step_spread", "asymmetry_spread", "lower_spread", "upper_spread",
+        check_real(f"{name}({field}=…)", value, "above 0", lambda x: x > 0)
+    check_not_negative(
+        device, "step_spread", "asymmetry_spread", "lower_spread", "upper_spread",
         "cycle_noise", "write_noise", "read_noise",
     )  # fmt: skip
-    for field in spreads:
-        check_real(f"{name}({field}=…)", getattr(device, field), "at least 0", lambda x: x >= 0)
     for field in ("leak", "failed"):
         check_real(f"{name}({field}=…)", getattr(device, field), "in [0, 1]", lambda x: 0 <= x <= 1)
     check_real(f"{name}(lower=…)", device.lower, "below 0", lambda x: x < 0)
@@ -368,27 +365,3 @@ def _check_shared(device: AbstractPulsed) -> None:
     check_count(f"{name}(max_pulses=…)", device.max_pulses, 1)
     for field in ("step_lognormal", "zero_at_symmetry"):
         check_flag(f"{name}({field}=…)", getattr(device, field))
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Refuses what is not True or False.
-
-    Raises:
-      TypeError: it is neither.
-    """
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, given {value!r}")
-
-
-def check_count(name: str, value: Any, least: int) -> None:
-    """Refuses what is not an integer from `least` to the largest that float32 counts to.
-
-    Raises:
-      TypeError: it is no integer.
-      ValueError: it is out of that range.
-    """
-    wanted = f"an integer from {least} to {_MOST_PULSES}"
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}: expected {wanted}, given {value!r}")
-    if not least <= value <= _MOST_PULSES:
-        raise ValueError(f"{name}: expected {wanted}, given {value!r}")

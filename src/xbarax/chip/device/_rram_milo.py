@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax.chip.device._check import check_range, check_real
+from xbarax.chip.device._check import check_not_negative, check_range, check_real
 from xbarax.chip.device._statistical import AbstractStatistical
 
 
@@ -23,11 +23,11 @@ class RRAMMilo(AbstractStatistical):
         N₂ = 1.388e-4 L³ + 1.541e-3 L² + 5.711e-3 L + 7.063e-3 A/V²
         N₃ = 8.871e-5 L² + 6.7919e-4 L + 1.2968e-3 A/V³
 
-    The curve was measured for 62.5 to 110 µS and up to 0.5 V (`max_voltage`); at 225 µS the fit
-    takes the cell for linear. Below 40 µS and above 240 µS, where programming's error hardly ever
-    leads but stuck cells can be, `N₂/G` and `N₃/G` keep their values: from 38 µS down the
-    polynomials would let the current fall with a rising voltage. Neither ageing nor read noise was
-    published.
+    The curve was measured for 62.5 to 110 µS and up to 0.5 V (`max_voltage`): a chip that reads
+    at more is refused. At 225 µS the fit takes the cell for linear. Below 40 µS and above 240 µS,
+    where programming's error hardly ever leads but stuck cells can be, `N₂/G` and `N₃/G` keep their
+    values: from 38 µS down the polynomials would let the current fall with a rising voltage.
+    Neither ageing nor read noise was published.
 
     Constants: CrossSim's fits (`RRAMMilo`) to the figures of V. Milo et al., "Optimized programming
     algorithms for multilevel RRAM in hardware neural networks", IRPS 2021.
@@ -53,9 +53,7 @@ class RRAMMilo(AbstractStatistical):
         for name in ("g_min", "g_max"):
             value = getattr(self, name)
             check_real(f"RRAMMilo({name}=…)", value, published, lambda x: 50e-6 <= x <= 225e-6)
-        for name in ("program_noise", "min_change"):
-            value = getattr(self, name)
-            check_real(f"RRAMMilo({name}=…)", value, "at least 0", lambda x: x >= 0)
+        check_not_negative(self, "program_noise", "min_change")
 
     @property
     def conductance_range(self) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import final
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax.chip.device._check import check_range, check_real
+from xbarax.chip.device._check import check_not_negative, check_range, check_real
 from xbarax.chip.device._statistical import AbstractStatistical
 
 
@@ -61,9 +61,7 @@ class SONOS(AbstractStatistical):
         most = 3200e-9 / self.cell_voltage
         wanted = f"at most {most:g} S, 3200 nA at cell_voltage={self.cell_voltage} V"
         check_real("SONOS(g_max=…)", self.g_max, wanted, lambda x: x <= most * (1 + 1e-6))
-        for name in ("program_noise", "relaxation", "read_noise", "min_change"):
-            value = getattr(self, name)
-            check_real(f"SONOS({name}=…)", value, "at least 0", lambda x: x >= 0)
+        check_not_negative(self, "program_noise", "relaxation", "read_noise", "min_change")
 
     @property
     def conductance_range(self) -> tuple[float, float]:

@@ -238,7 +238,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
         "ecram_metal_oxide": Preset(
             ecram_metal_oxide,
             "S. Kim et al., IEDM 2019; fit of aihwkit",
-            "metal-oxide electrochemical memory, linear steps: about 10 000",
+            "metal-oxide electrochemical memory, linear steps: about 7000",
         ),
         "reram_array_om": Preset(
             reram_array_om,

@@ -7,13 +7,13 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax.chip.device import AbstractDevice, AbstractPulsed
-from xbarax.chip.mapping import _range
-from xbarax.chip.mapping._mapping import AbstractMapping, Reference
+from xbarax.chip.mapping._mapping import Reference
+from xbarax.chip.mapping._ranged import AbstractRanged
 
 
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BitSlices(AbstractMapping):
+class BitSlices(AbstractRanged):
     r"""Each weight's magnitude as digits of `bits` bits, a differential pair for each digit.
 
     With `L = 2^(bits · slices) − 1` and digits `d_s` from 0 to `2^bits − 1`::
@@ -44,7 +44,7 @@ class BitSlices(AbstractMapping):
 
     def __post_init__(self):
         """Refuses bad numbers."""
-        _range.check_weight_range("BitSlices", self.weight_range, self.headroom)
+        self._check_weight_range()
         for name in ("bits", "slices"):
             given = getattr(self, name)
             if not isinstance(given, int) or isinstance(given, bool) or given < 1:
@@ -58,16 +58,6 @@ class BitSlices(AbstractMapping):
             )
 
     @property
-    def fixed_range(self) -> float | None:
-        """As given."""
-        return self.weight_range
-
-    @property
-    def bounded(self) -> bool:
-        """By the largest level."""
-        return True
-
-    @property
     def reference(self) -> Reference:
         """None: each plane is the other's."""
         return "none"
@@ -76,14 +66,6 @@ class BitSlices(AbstractMapping):
     def levels(self) -> int:
         """The largest level, `L`."""
         return 2 ** (self.bits * self.slices) - 1
-
-    def check(self, device: AbstractDevice) -> None:
-        """Refuses devices without a range."""
-        _range.check_finite_range("BitSlices", device)
-
-    def largest(self, weights: Array) -> Array:
-        """The given range, or that of the weights with headroom."""
-        return _range.largest(weights, self.weight_range, self.headroom)
 
     def start(self, device: AbstractDevice) -> float:
         """The lowest conductance."""

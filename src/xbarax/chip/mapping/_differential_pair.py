@@ -8,13 +8,13 @@ from jax import numpy as jnp
 
 from xbarax.chip.device import AbstractDevice, AbstractPulsed
 from xbarax.chip.device._check import check_real
-from xbarax.chip.mapping import _range
-from xbarax.chip.mapping._mapping import AbstractMapping, Reference
+from xbarax.chip.mapping._mapping import Reference
+from xbarax.chip.mapping._ranged import AbstractRanged
 
 
 @final
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DifferentialPair(AbstractMapping):
+class DifferentialPair(AbstractRanged):
     """Two devices per weight: `u = (G⁺ − G⁻) / (g_max − g_min)`.
 
     Programming leaves the device of the other sign at g_min. Devices that take pulses are only ever
@@ -39,7 +39,7 @@ class DifferentialPair(AbstractMapping):
 
     def __post_init__(self):
         """Refuses bad numbers."""
-        _range.check_weight_range("DifferentialPair", self.weight_range, self.headroom)
+        self._check_weight_range()
         check_real(
             "DifferentialPair(refresh_at=…)",
             self.refresh_at,
@@ -48,27 +48,9 @@ class DifferentialPair(AbstractMapping):
         )
 
     @property
-    def fixed_range(self) -> float | None:
-        """As given."""
-        return self.weight_range
-
-    @property
-    def bounded(self) -> bool:
-        """By the device's range."""
-        return True
-
-    @property
     def reference(self) -> Reference:
         """None: each is the other's."""
         return "none"
-
-    def check(self, device: AbstractDevice) -> None:
-        """Refuses devices without a range."""
-        _range.check_finite_range("DifferentialPair", device)
-
-    def largest(self, weights: Array) -> Array:
-        """The given range, or that of the weights with headroom."""
-        return _range.largest(weights, self.weight_range, self.headroom)
 
     def start(self, device: AbstractDevice) -> float:
         """The lowest conductance."""
