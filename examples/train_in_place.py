@@ -54,7 +54,7 @@ def main():
     parser.add_argument(
         "--chip", choices=xb.device.presets.PRESETS, default="reram_soft_bounds", metavar="NAME"
     )
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--samples", type=int, default=1000, help="of each class")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()

@@ -70,6 +70,11 @@ def test_large_arrays_make_chunks_small():
     assert_equal(np.array(sizes), np.array([[2], [2], [2]]))
 
 
+def test_under_jit_it_says_what_to_do():
+    with pytest.raises(TypeError, match="cannot be traced: call it outside of jax.jit, or use"):
+        jax.jit(lambda key: xb.monte_carlo(jax.random.normal, 3, key))(KEY)
+
+
 # ---- The bar -----------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import jax
 import pytest
 from jax import numpy as jnp
 
@@ -230,3 +231,29 @@ def test_updates_pass_the_mapping():
     w = xb.MemristiveCrossbarArray(W, xb.Chip(mapping=Doubling())) + W
     assert_equal(xb.readout(w), 2 * W)
     assert jnp.allclose(w @ X, 2 * W @ X, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [1e-40, 1e-16, 1e16, 1e38])
+def test_numbers_whose_squares_float32_cannot_hold_are_refused(bad):
+    message = re.escape("if it is not 0 from 1e-15 to 1e+15 in magnitude, given " + repr(bad))
+    for station in (
+        lambda: xb.device.PCM(g_max=bad),
+        lambda: xb.DAC(v_read=bad),
+        lambda: xb.ADC(bits=8, range=bad),
+        lambda: xb.mapping.DifferentialPair(weight_range=bad),
+    ):
+        with pytest.raises(ValueError, match=message):
+            station()
+
+
+def test_weights_that_headroom_would_lead_out_of_float32_are_refused():
+    chip = xb.Chip(device=xb.device.presets.ecram())
+    weights = jnp.array([[1.0, -3e38]])
+    with pytest.raises(ValueError, match=r"weights: expected magnitudes up to 1e\+20 .* given 3\."):
+        xb.MemristiveCrossbarArray(weights, chip, key=jax.random.key(0))
+    assert xb.readout(xb.MemristiveCrossbarArray(weights))[0, 1] == weights[0, 1]  # ideal
+
+
+def test_a_presets_name_in_place_of_a_device_is_told_how_to_write_it(as_users_call):
+    with pytest.raises(TypeError, match=r"did you mean xbarax\.device\.presets\.pcm\(\)\?"):
+        xb.Chip(device="pcm")

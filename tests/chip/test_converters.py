@@ -353,3 +353,8 @@ def test_bad_calibrations():
     ]:
         with pytest.raises(error, match=re.escape(message)):
             xb.calibrate(array, inputs)
+
+
+def test_an_adcs_flag_is_true_or_false(as_users_call):
+    with pytest.raises(TypeError, match=r"ADC\(signed=…\): expected True or False, given 'no'"):
+        xb.ADC(bits=8, signed="no")

@@ -292,7 +292,7 @@ BAD = {
     "cycle_noise=float('nan')": r"SoftBounds\(cycle_noise=…\): expected a number at least 0, given",
     "write_noise=float('inf')": r"SoftBounds\(write_noise=…\): expected a number at least 0, given",
     "g_min=-1e-6": r"SoftBounds\(g_min=…\): expected a number at least 0 S, given -1e-06",
-    "g_max=5e-6": r"SoftBounds\(g_max=…\): expected a number above g_min=5e-06, given 5e-06",
+    "g_max=5e-6": r"SoftBounds\(g_max=…\): expected a number above g_min=5e-06 S, given 5e-06",
     "max_pulses=0": r"SoftBounds\(max_pulses=…\): expected an integer from 1 to 16777216, given 0",
     "max_pulses=2**24 + 1": r"expected an integer from 1 to 16777216, given 16777217",
 }

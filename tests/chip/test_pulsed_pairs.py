@@ -2,9 +2,11 @@
 
 import jax
 import numpy as np
+from jax import numpy as jnp
 
 import xbarax as xb
 from tests.chip.pulses import MODELS, STEP_UP
+from xbarax.chip import _program
 
 # 100 steps up cross the range of constant steps, from −0.8 to 1.2, and state −0.8 is g_min.
 CONSTANT = MODELS["constant"].device()
@@ -54,3 +56,30 @@ def test_worn_negative_pairs_too():
     w = pulsed([[-0.7, 0, 0, 0]]) + ONE * np.array([[50, 0, 0, 0]], np.float32)
     w = w - ONE * np.array([[25, 0, 0, 0]], np.float32)
     np.testing.assert_allclose(share(w)[:, 0, 0], [0, 0.45], atol=1e-5)
+
+
+def test_refreshed_pairs_are_verified_where_the_chip_verifies():
+    spreads = {"lower_spread": 0.0, "upper_spread": 0.0}  # every cell can be anywhere in the range
+    device = xb.device.SoftBounds(step_up=0.01, cycle_noise=0.5, upper=2.0, **spreads)
+    low, high = device.conductance_range
+    shares = np.stack([np.full((20, 20), 0.95), np.full((20, 20), 0.45)])
+    targets = jnp.asarray(low + (high - low) * shares, jnp.float32)
+    begin, verify, refresh = jax.random.split(jax.random.key(0), 3)
+    cells = device.program(targets, low, begin)
+    cells, _ = device.verify(cells, targets, 0.02 * (high - low), 500, verify)
+
+    def errors(programming):
+        """By how much refreshing changes each pair's difference, as a share of the range."""
+        mapping = xb.mapping.DifferentialPair()
+        chip = xb.Chip(device=device, mapping=mapping, programming=programming)
+        after = device.conductance(_program._refresh_worn(chip, cells, refresh))
+        now = device.conductance(cells)
+        refreshed = np.asarray(after[1] < low + 0.1 * (high - low))
+        assert refreshed.mean() > 0.5
+        change = np.asarray((after[0] - after[1]) - (now[0] - now[1])) / (high - low)
+        return np.abs(change[refreshed])
+
+    verified = errors(xb.WriteVerify(tolerance=0.02, max_pulses=500))
+    blind = errors(xb.OpenLoop())
+    assert np.mean(verified <= 2 * 0.02 + 1e-5) > 0.99  # each of the two within the tolerance
+    assert np.mean(blind > 2 * 0.02) > 0.3

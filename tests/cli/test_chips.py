@@ -58,6 +58,7 @@ def test_every_device_can_be_shown(name, capsys):
     ("name", "panels", "note"),
     [
         ("pcm", ["programming error", "drift"], ""),
+        ("rram_milo", ["programming error"], ""),  # nothing is published about its ageing
         ("capacitor", ["response", "programming error"], "^5 – 25 µS stand for .* go beyond.$"),
         (
             "reram_array_hfo2",

@@ -36,7 +36,7 @@ def test_options_become_the_configuration(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(command, "_train", lambda task, folder: seen.append(task.config) or 0)
     words = """--network 16 8 3 --crossbar all --epochs 4 --seed 5 --batch-size 6
-        --learning-rate 0.5 --momentum 0.25 --samples-per-class 30 --time-steps 25
+        --learning-rate 0.5 --schedule cosine --momentum 0.25 --samples-per-class 30 --time-steps 25
         --train-share 0.5"""
     assert run("--out", tmp_path, *shlex.split(words)) == 0
     expected = train.TrainConfig(
@@ -46,6 +46,7 @@ def test_options_become_the_configuration(tmp_path, monkeypatch):
         seed=5,
         batch_size=6,
         learning_rate=0.5,
+        schedule="cosine",
         momentum=0.25,
         samples_per_class=30,
         time_steps=25,

@@ -35,6 +35,7 @@ def test_no_sample_is_lost_to_rounding():
         ({"network": (16, 0, 2)}, "network: expected at least 1, given 0"),
         ({"network": (16, 32, 1)}, "network: expected at least 2 classes as the last size, given"),
         ({"crossbar": "first"}, "crossbar: expected one of 'none', 'last', 'all', given 'first'"),
+        ({"schedule": "linear"}, "schedule: expected one of 'auto', 'constant', 'cosine', given"),
         ({"chip": "lib.so"}, "chip: expected 'ideal' where crossbar is 'none'.* given 'lib.so'"),
         ({"epochs": 0}, "epochs: expected at least 1, given 0"),
         ({"batch_size": 0}, "batch_size: expected at least 1, given 0"),

@@ -162,6 +162,19 @@ def test_a_run_killed_anywhere_ends_as_if_it_had_not_been(
     )
 
 
+def test_a_run_on_noisy_devices_goes_on_with_their_states_and_its_schedule(tmp_path, monkeypatch):
+    on_pcm = {"crossbar": "last", "chip": "pcm"}
+    task, whole = start(tmp_path / "whole", **on_pcm)
+    train.run(task, whole)
+    with monkeypatch.context() as patch:
+        kill_before(patch, "measure_accuracy", 2)
+        task, cut = start(tmp_path / "cut", **on_pcm)
+        with pytest.raises(Killed):
+            train.run(task, cut)
+    train.run(*resume(cut.path))
+    assert outcome(cut) == outcome(whole)
+
+
 def test_a_run_killed_in_its_pictures_draws_them_anew(uninterrupted, tmp_path, monkeypatch):
     task, folder = start(tmp_path / "run")
     with monkeypatch.context() as patch:

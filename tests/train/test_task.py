@@ -118,3 +118,25 @@ def test_counters_are_named_by_place():
         name: int(count) for name, count in xb.report(params[0]["input"]).items()
     }
     assert count_crossbars(task_of(crossbar="none").params) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "falls"),
+    [
+        ({"crossbar": "last"}, False),
+        ({"crossbar": "last", "chip": "pcm"}, True),
+        ({"crossbar": "last", "chip": "pcm", "schedule": "constant"}, False),
+        ({"crossbar": "last", "schedule": "cosine"}, True),
+    ],
+)
+def test_the_learning_rate_falls_along_half_a_cosine_where_it_should(changes, falls):
+    task = task_of(**changes, momentum=0.0)
+    gradient, state, steps = np.ones(1, np.float32), task.optimiser.init(np.zeros(1)), []
+    n = CONFIG.epochs * (CONFIG.training_samples // CONFIG.batch_size)
+    for _ in range(n):
+        update, state = task.optimiser.update(gradient, state)
+        steps.append(-float(update[0]))
+    cosine = (1 + np.cos(np.pi * np.arange(n) / n)) / 2
+    np.testing.assert_allclose(
+        steps, CONFIG.learning_rate * (cosine if falls else np.ones(n)), rtol=1e-5
+    )

@@ -50,7 +50,7 @@ def monte_carlo(
       A tree like that of `fn`, of NumPy arrays with the chips as their first axis.
 
     Raises:
-      TypeError: `fn` cannot be called, `key` is no PRNG key, or `fn` returns crossbar arrays.
+      TypeError: `fn` cannot be called or returns crossbar arrays, `key` is no PRNG key or traced.
       ValueError: `n_chips` or `chunk` is not a positive integer; a batch of keys.
     """
     if not callable(fn):
@@ -61,6 +61,11 @@ def monte_carlo(
     typed = _keys.as_typed(key)
     if typed is None:
         raise TypeError("monte_carlo: key: expected a PRNG key, given None")
+    if isinstance(typed, jax.core.Tracer):
+        raise TypeError(
+            "monte_carlo: it runs compiled programs one after the other, and cannot be traced: "
+            "call it outside of jax.jit, or use jax.vmap over keys inside"
+        )
     keys = jax.random.split(typed, n_chips)
     _check_plain(jax.make_jaxpr(fn)(keys[0]).out_avals)
     size = min(fitting_chunk(fn, keys[0]) if chunk is None else chunk, n_chips)

@@ -30,7 +30,7 @@ def age(array: MemristiveCrossbarArray, seconds: ArrayLike) -> MemristiveCrossba
       The array at its new age.
 
     Raises:
-      TypeError: no crossbar on a simulated chip.
+      TypeError: no crossbar on a simulated chip; seconds that are no number.
       ValueError: no scalar; outside of tracing, a time that is negative or not finite. Under
         tracing such a time passes none, and counts as `not_finite` in `xbarax.report`.
 
@@ -38,6 +38,8 @@ def age(array: MemristiveCrossbarArray, seconds: ArrayLike) -> MemristiveCrossba
     """
     ty, _ = _simulated(array, "xb.age")
     given: Any = np.asarray(seconds) if not hasattr(seconds, "dtype") else seconds
+    if given.dtype == object:
+        raise TypeError(f"xb.age: expected seconds as one number, given {seconds!r}")
     if given.ndim != 0 or not (
         jnp.issubdtype(given.dtype, jnp.floating) or jnp.issubdtype(given.dtype, jnp.integer)
     ):

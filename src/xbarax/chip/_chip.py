@@ -20,6 +20,7 @@ from xbarax.chip._programming import AbstractProgramming, OpenLoop, WriteVerify
 from xbarax.chip.converter import ADC, DAC, AbstractADC, AbstractDAC
 from xbarax.chip.device import AbstractDevice, AbstractPulsed
 from xbarax.chip.device import Ideal as IdealDevice
+from xbarax.chip.device.presets import PRESETS
 from xbarax.chip.mapping import AbstractMapping, DifferentialPair, Direct, IdealReference
 from xbarax.chip.wires import AbstractWires
 from xbarax.chip.wires import Ideal as IdealWires
@@ -32,6 +33,8 @@ _STATIONS = {
     "adc": AbstractADC,
     "programming": AbstractProgramming,
 }
+
+_LARGEST_WEIGHT = 1e20  # so that headroom does not lead out of float32
 
 State = dict[str, Any]
 P = ParamSpec("P")
@@ -169,6 +172,11 @@ class Chip(AbstractChip):
         """Refuses weights beyond a fixed range."""
         most = self.mapping.fixed_range
         if most is None:
+            if not self.is_ideal and np.any(np.abs(weights) > _LARGEST_WEIGHT):
+                raise ValueError(
+                    f"weights: expected magnitudes up to {_LARGEST_WEIGHT:g} on a chip that is not "
+                    f"ideal, given {float(np.max(np.abs(weights)))}"
+                )
             return
         beyond = np.argwhere(np.abs(weights) > most * (1 + 1e-6))
         if len(beyond):
@@ -309,7 +317,9 @@ def _default_mapping(device: Any) -> AbstractMapping:
 
 
 def _hint(given: Any, station: type) -> str:
-    """For a station's class, or a function such as a preset, that was not called."""
+    """For a station's class, or a function such as a preset, that was not called or is named."""
+    if isinstance(given, str) and issubclass(AbstractDevice, station) and given in PRESETS:
+        return f"; did you mean xbarax.device.presets.{given}()?"
     if not (inspect.isfunction(given) or (inspect.isclass(given) and issubclass(given, station))):
         return ""
     module = given.__module__.rpartition(".")[2]

@@ -214,16 +214,24 @@ def _with_column(planes: Array, tiling: _tile.Tiling, start: float) -> Array:
 
 
 def _verify(chip: "Chip", state: State, targets: Array, key: Array | None) -> State:
-    assert isinstance(chip.programming, WriteVerify) and isinstance(chip.device, AbstractPulsed)
     assert key is not None
-    low, high = chip.device.conductance_range
-    tolerance = chip.programming.tolerance * (high - low)
-    cells, _ = chip.device.verify(
-        state["cells"], targets, tolerance, chip.programming.max_pulses, key
-    )
-    state = {**state, "cells": cells}
-    off = jnp.abs(conductances(chip, state) - targets) > tolerance
+    state = {**state, "cells": _verified(chip, state["cells"], targets, key)}
+    off = jnp.abs(conductances(chip, state) - targets) > _tolerance(chip)
     return {**state, "not_converged": jnp.sum(off, dtype=jnp.int32)}
+
+
+def _verified(chip: "Chip", cells: Any, targets: Array, key: Array) -> Any:
+    """Cells after write–verify, as far as its budget leads."""
+    assert isinstance(chip.programming, WriteVerify) and isinstance(chip.device, AbstractPulsed)
+    budget = chip.programming.max_pulses
+    return chip.device.verify(cells, targets, _tolerance(chip), budget, key)[0]
+
+
+def _tolerance(chip: "Chip") -> float:
+    """How far from its target write–verify leaves a cell, in siemens."""
+    assert isinstance(chip.programming, WriteVerify)
+    low, high = chip.device.conductance_range
+    return chip.programming.tolerance * (high - low)
 
 
 def _refresh_worn(chip: "Chip", cells: Any, key: Array | None) -> Any:
@@ -240,7 +248,13 @@ def _refresh_worn(chip: "Chip", cells: Any, key: Array | None) -> Any:
     def refresh(cells: Any) -> Any:
         unit = jnp.clip(_unit(chip, present), -1, 1)
         targets = mapping.targets(unit, device)
-        return device.restart(cells, worn, targets, mapping.start(device), key)
+        restart_key, verify_key = _kernels.split(key)
+        cells = device.restart(cells, worn, targets, mapping.start(device), restart_key)
+        if not isinstance(chip.programming, WriteVerify):
+            return cells
+        now = device.conductance(cells)
+        wanted = jnp.where(worn, targets, now)  # the others are where they should be
+        return _verified(chip, cells, wanted, verify_key)
 
     return jax.lax.cond(jnp.any(worn), refresh, lambda cells: cells, cells)
 

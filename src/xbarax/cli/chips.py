@@ -137,7 +137,8 @@ def _draw(name: str) -> object:
     else:
         wanted = low + (high - low) * np.array([0.1, 0.25, 0.5, 0.75, 1.0])
         aged = characterise.drift(made, wanted, _SECONDS, _CELLS, keys[2])
-        panels["drift"] = _SECONDS, aged, wanted
+        if np.any(aged != aged[0]):
+            panels["drift"] = _SECONDS, aged, wanted
     return plot.device_sheet(f"{name}: {PRESETS[name].description}", **panels)
 
 

@@ -4,9 +4,11 @@ import dataclasses
 import math
 from typing import Any, Literal, get_args
 
+from xbarax.chip.device.presets import PRESETS
 from xbarax.train.chips import IDEAL_CHIP, check_name
 
 Crossbar = Literal["none", "last", "all"]
+Schedule = Literal["auto", "constant", "cosine"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,10 @@ class TrainConfig:
       epochs: passes over the training data.
       seed: seed of the data, the initial weights and the order of the samples.
       batch_size: samples in a batch.
-      learning_rate: step size of stochastic gradient descent.
+      learning_rate: step size of stochastic gradient descent, at the beginning.
+      schedule: "constant"; "cosine", which lets the learning rate fall to 0 over the run along half
+        a cosine; or "auto", cosine on a preset's devices, whose noisy updates small steps average
+        out, and constant elsewhere.
       momentum: share of the last step that the next one keeps.
       samples_per_class: samples of each class, for training and test together.
       time_steps: length of a sample in time steps.
@@ -44,6 +49,7 @@ class TrainConfig:
     seed: int = 42
     batch_size: int = 48
     learning_rate: float = 2e-2
+    schedule: Schedule = "auto"
     momentum: float = 0.9
     samples_per_class: int = 1000
     time_steps: int = 100
@@ -52,9 +58,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuses what cannot be trained."""
         _check_network(self.network)
-        if self.crossbar not in get_args(Crossbar):
-            choices = ", ".join(map(repr, get_args(Crossbar)))
-            raise ValueError(f"crossbar: expected one of {choices}, given {self.crossbar!r}")
+        _check_word("crossbar", self.crossbar, get_args(Crossbar))
+        _check_word("schedule", self.schedule, get_args(Schedule))
         if not isinstance(self.chip, str) or not self.chip:
             raise TypeError(
                 f"chip: expected {IDEAL_CHIP!r}, a preset or the path of a library, given "
@@ -98,6 +103,16 @@ class TrainConfig:
     def training_samples(self) -> int:
         """Number of samples to train on."""
         return round(self.samples * self.train_share)
+
+    @property
+    def updates(self) -> int:
+        """Number of updates in the whole run; partial batches are left out."""
+        return self.epochs * (self.training_samples // self.batch_size)
+
+    @property
+    def falling(self) -> bool:
+        """Whether the learning rate falls."""
+        return self.schedule == "cosine" or (self.schedule == "auto" and self.chip in PRESETS)
 
     @property
     def test_samples(self) -> int:
@@ -147,6 +162,11 @@ def _check_network(network: Any) -> None:
         _check_integer("network", size, 1, None)
     if network[-1] < 2:
         raise ValueError(f"network: expected at least 2 classes as the last size, given {network}")
+
+
+def _check_word(name: str, value: Any, words: tuple[str, ...]) -> None:
+    if value not in words:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, words))}, given {value!r}")
 
 
 def _check_integer(name: str, value: Any, low: int, high: int | None) -> None:

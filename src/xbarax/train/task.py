@@ -67,7 +67,9 @@ def make_task(config: TrainConfig) -> Task:
         config=config,
         net=net,
         params=params,
-        optimiser=_sgd(config.learning_rate, config.momentum),
+        optimiser=_sgd(
+            config.learning_rate, config.momentum, config.updates if config.falling else None
+        ),
         rng=rng,
         training=BatchLoader(data[:split], labels[:split], config.batch_size, rng),
         test=BatchLoader(data[split:], labels[split:], config.batch_size, drop_last=False),
@@ -75,9 +77,13 @@ def make_task(config: TrainConfig) -> Task:
 
 
 @functools.lru_cache(maxsize=16)
-def _sgd(learning_rate: float, momentum: float) -> optax.GradientTransformation:
+def _sgd(
+    learning_rate: float, momentum: float, falling_over: int | None
+) -> optax.GradientTransformation:
     # Equal optimisers are one object, so that a second run in a process finds its program compiled.
-    return optax.sgd(learning_rate, momentum=momentum)
+    if falling_over is None:
+        return optax.sgd(learning_rate, momentum=momentum)
+    return optax.sgd(optax.cosine_decay_schedule(learning_rate, falling_over), momentum=momentum)
 
 
 def _program_crossbars(params: Any, config: TrainConfig, chip: AbstractChip) -> Any:

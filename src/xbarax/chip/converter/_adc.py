@@ -8,7 +8,7 @@ from jax import numpy as jnp
 
 from xbarax.chip.converter import _quantise
 from xbarax.chip.converter._converter import AbstractADC
-from xbarax.chip.device._check import check_real
+from xbarax.chip.device._check import check_flag, check_scale
 
 
 @final
@@ -38,6 +38,7 @@ class ADC(AbstractADC):
 
     def __post_init__(self):
         """Refuses bad numbers."""
+        check_flag("ADC(signed=…)", self.signed)
         _quantise.check_bits("ADC", self.bits, 2 if self.signed else 1)
         if isinstance(self.range, str):
             if self.range not in ("calibrated", "read"):
@@ -45,7 +46,7 @@ class ADC(AbstractADC):
                     f"ADC(range=…): expected amperes, 'calibrated' or 'read', given {self.range!r}"
                 )
         else:
-            check_real("ADC(range=…)", self.range, "of amperes above 0", lambda x: x > 0)
+            check_scale("ADC(range=…)", self.range, "of amperes above 0", lambda x: x > 0)
 
     @property
     def exact(self) -> bool:

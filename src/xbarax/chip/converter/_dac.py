@@ -10,7 +10,7 @@ from jax import numpy as jnp
 
 from xbarax.chip.converter import _quantise
 from xbarax.chip.converter._converter import AbstractDAC
-from xbarax.chip.device._check import check_real
+from xbarax.chip.device._check import check_scale
 
 
 @final
@@ -38,7 +38,7 @@ class DAC(AbstractDAC):
     def __post_init__(self):
         """Refuses bad numbers."""
         _quantise.check_bits("DAC", self.bits, 2)
-        check_real("DAC(v_read=…)", self.v_read, "above 0 V", lambda v: v > 0)
+        check_scale("DAC(v_read=…)", self.v_read, "above 0 V", lambda v: v > 0)
 
     def convert(self, inputs: Array) -> Array:
         """Rounded and clipped to [−1, 1]."""

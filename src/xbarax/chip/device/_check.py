@@ -21,14 +21,32 @@ def check_real(name: str, value: Any, wanted: str, holds: Callable[[float], bool
         raise ValueError(f"{name}: expected a number {wanted}, given {value!r}")
 
 
+def check_scale(name: str, value: Any, wanted: str, holds: Callable[[float], bool]) -> None:
+    """Refuses what is no scale of quantities: see `check_real`, and its square must fit in float32.
+
+    Raises:
+      TypeError, ValueError: see `check_real`.
+    """
+    check_real(name, value, wanted, holds)
+    if value != 0 and not _SMALLEST <= abs(value) <= _LARGEST:
+        raise ValueError(
+            f"{name}: expected a number {wanted}, if it is not 0 from {_SMALLEST:g} to "
+            f"{_LARGEST:g} in magnitude, given {value!r}"
+        )
+
+
+# Squares of these, and products of some, are still normal numbers of float32.
+_SMALLEST, _LARGEST = 1e-15, 1e15
+
+
 def check_range(name: str, g_min: Any, g_max: Any) -> None:
     """Refuses conductance ranges that are negative or reversed.
 
     Raises:
       TypeError, ValueError: see `check_real`.
     """
-    check_real(f"{name}(g_min=…)", g_min, "at least 0 S", lambda x: x >= 0)
-    check_real(f"{name}(g_max=…)", g_max, f"above g_min={g_min} S", lambda x: x > g_min)
+    check_scale(f"{name}(g_min=…)", g_min, "at least 0 S", lambda x: x >= 0)
+    check_scale(f"{name}(g_max=…)", g_max, f"above g_min={g_min} S", lambda x: x > g_min)
 
 
 def check_not_negative(station: Any, *fields: str) -> None:

@@ -10,7 +10,13 @@ from jax import numpy as jnp
 
 from xbarax import _kernels
 from xbarax.chip.device import _curve, _pulses, _verify
-from xbarax.chip.device._check import check_count, check_flag, check_not_negative, check_real
+from xbarax.chip.device._check import (
+    check_count,
+    check_flag,
+    check_not_negative,
+    check_range,
+    check_real,
+)
 from xbarax.chip.device._device import AbstractDevice
 from xbarax.chip.device._pulses import Own, Steps
 
@@ -358,10 +364,7 @@ def _check_shared(device: AbstractPulsed) -> None:
         check_real(f"{name}({field}=…)", getattr(device, field), "in [0, 1]", lambda x: 0 <= x <= 1)
     check_real(f"{name}(lower=…)", device.lower, "below 0", lambda x: x < 0)
     check_real(f"{name}(upper=…)", device.upper, "above 0", lambda x: x > 0)
-    check_real(f"{name}(g_min=…)", device.g_min, "at least 0 S", lambda x: x >= 0)
-    check_real(
-        f"{name}(g_max=…)", device.g_max, f"above g_min={device.g_min}", lambda x: x > device.g_min
-    )
+    check_range(name, device.g_min, device.g_max)
     check_count(f"{name}(max_pulses=…)", device.max_pulses, 1)
     for field in ("step_lognormal", "zero_at_symmetry"):
         check_flag(f"{name}({field}=…)", getattr(device, field))

@@ -20,7 +20,7 @@ class DifferentialPair(AbstractRanged):
     Programming leaves the device of the other sign at g_min. Devices that take pulses are only ever
     pulsed up: a positive change goes to G⁺, a negative one to G⁻. A pair with one device near the
     end of its range and the other no longer near g_min is refreshed, that is, both are set back to
-    g_min and their difference is programmed anew.
+    g_min and their difference is programmed anew, as the chip programs.
 
     Args:
       weight_range: the magnitude of weights at the full range; None: that of the largest weight

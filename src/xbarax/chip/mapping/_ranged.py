@@ -8,7 +8,7 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax.chip.device import AbstractDevice
-from xbarax.chip.device._check import check_real
+from xbarax.chip.device._check import check_real, check_scale
 from xbarax.chip.mapping._mapping import AbstractMapping
 
 
@@ -66,7 +66,7 @@ class AbstractRanged(AbstractMapping):
         check_real(f"{name}(headroom=…)", self.headroom, "at least 1", lambda x: x >= 1)
         if given is None:
             return
-        check_real(f"{name}(weight_range=…)", given, "above 0, or None", lambda x: x > 0)
+        check_scale(f"{name}(weight_range=…)", given, "above 0, or None", lambda x: x > 0)
         if self.headroom != 1:
             raise ValueError(
                 f"{name}: headroom={self.headroom} is for a range taken from the data; with "
