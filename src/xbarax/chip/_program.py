@@ -116,7 +116,7 @@ def calibrate(chip: "Chip", state: State, inputs: Array) -> State:
 def see(chip: "Chip", state: State) -> State:
     """Computes what reads see of the devices, and keeps it.
 
-    Reads are many and changes few: computing it in each read of 48 inputs takes 4 to 8 times as
+    Reads are many and changes few: computing it in each read of 48 inputs takes 3 to 6 times as
     long at 256 x 256 (`benchmarks/stored_or_drawn.py`).
     """
     conductance = conductances(chip, state)
