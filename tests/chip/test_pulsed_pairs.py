@@ -72,14 +72,18 @@ def test_refreshed_pairs_are_verified_where_the_chip_verifies():
         """By how much refreshing changes each pair's difference, as a share of the range."""
         mapping = xb.mapping.DifferentialPair()
         chip = xb.Chip(device=device, mapping=mapping, programming=programming)
-        after = device.conductance(_program._refresh_worn(chip, cells, refresh))
+        after, off = _program._refresh_worn(chip, cells, refresh)
+        after = device.conductance(after)
         now = device.conductance(cells)
         refreshed = np.asarray(after[1] < low + 0.1 * (high - low))
         assert refreshed.mean() > 0.5
         change = np.asarray((after[0] - after[1]) - (now[0] - now[1])) / (high - low)
-        return np.abs(change[refreshed])
+        return np.abs(change[refreshed]), int(off)
 
-    verified = errors(xb.WriteVerify(tolerance=0.02, max_pulses=500))
-    blind = errors(xb.OpenLoop())
+    verified, _ = errors(xb.WriteVerify(tolerance=0.02, max_pulses=500))
+    tired, off = errors(xb.WriteVerify(tolerance=0.02, max_pulses=1))
+    blind, uncounted = errors(xb.OpenLoop())
     assert np.mean(verified <= 2 * 0.02 + 1e-5) > 0.99  # each of the two within the tolerance
     assert np.mean(blind > 2 * 0.02) > 0.3
+    # The other device of each pair is at its target, g_min, and the difference is the first's.
+    assert off == np.sum(tired > 0.02) > 0 and uncounted == 0

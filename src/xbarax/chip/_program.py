@@ -72,9 +72,11 @@ def update(chip: "Chip", state: State, delta: Array, key: Array | None) -> State
         deltas = jnp.where(jnp.abs(deltas) <= rounding, 0, deltas)
     columns = ((0, 0), (0, planes.shape[1] - n_out), (0, 0))  # references are left alone
     cells = device.update(state["cells"], jnp.pad(deltas, columns), update_key)
+    cells, off = _refresh_worn(chip, cells, refresh_key)
     changed = {
         **state,
-        "cells": _refresh_worn(chip, cells, refresh_key),
+        "cells": cells,
+        "not_converged": state["not_converged"] + off,
         "saturated": state["saturated"] + beyond,
         "not_finite": state["not_finite"] + count_not_finite(delta),
     }
@@ -215,16 +217,16 @@ def _with_column(planes: Array, tiling: _tile.Tiling, start: float) -> Array:
 
 def _verify(chip: "Chip", state: State, targets: Array, key: Array | None) -> State:
     assert key is not None
-    state = {**state, "cells": _verified(chip, state["cells"], targets, key)}
+    state = {**state, "cells": _verified(chip, state["cells"], targets, key)[0]}
     off = jnp.abs(conductances(chip, state) - targets) > _tolerance(chip)
     return {**state, "not_converged": jnp.sum(off, dtype=jnp.int32)}
 
 
-def _verified(chip: "Chip", cells: Any, targets: Array, key: Array) -> Any:
-    """Cells after write–verify, as far as its budget leads."""
+def _verified(chip: "Chip", cells: Any, targets: Array, key: Array) -> tuple[Any, Array]:
+    """Cells after write–verify, as far as its budget leads, and how many are off."""
     assert isinstance(chip.programming, WriteVerify) and isinstance(chip.device, AbstractPulsed)
     budget = chip.programming.max_pulses
-    return chip.device.verify(cells, targets, _tolerance(chip), budget, key)[0]
+    return chip.device.verify(cells, targets, _tolerance(chip), budget, key)
 
 
 def _tolerance(chip: "Chip") -> float:
@@ -234,29 +236,33 @@ def _tolerance(chip: "Chip") -> float:
     return chip.programming.tolerance * (high - low)
 
 
-def _refresh_worn(chip: "Chip", cells: Any, key: Array | None) -> Any:
-    """Sets pairs that are near the end of their range back, and programs their difference anew."""
+def _refresh_worn(chip: "Chip", cells: Any, key: Array | None) -> tuple[Any, Array]:
+    """Sets pairs that are near the end of their range back, and programs their difference anew.
+
+    Counts the cells that write–verify, where the chip has it, leaves outside of its tolerance.
+    """
     device, mapping = chip.device, chip.mapping
+    none = jnp.zeros((), jnp.int32)
     if not isinstance(device, AbstractPulsed):
-        return cells
+        return cells, none
     present = device.conductance(cells)
     worn = mapping.worn(present, device)
     if worn is None:
-        return cells
+        return cells, none
     assert key is not None
 
-    def refresh(cells: Any) -> Any:
+    def refresh(cells: Any) -> tuple[Any, Array]:
         unit = jnp.clip(_unit(chip, present), -1, 1)
         targets = mapping.targets(unit, device)
         restart_key, verify_key = _kernels.split(key)
         cells = device.restart(cells, worn, targets, mapping.start(device), restart_key)
         if not isinstance(chip.programming, WriteVerify):
-            return cells
+            return cells, none
         now = device.conductance(cells)
         wanted = jnp.where(worn, targets, now)  # the others are where they should be
         return _verified(chip, cells, wanted, verify_key)
 
-    return jax.lax.cond(jnp.any(worn), refresh, lambda cells: cells, cells)
+    return jax.lax.cond(jnp.any(worn), refresh, lambda cells: (cells, none), cells)
 
 
 def _reprogrammed_gain(chip: "Chip", before: State, after: State) -> State:
