@@ -22,3 +22,12 @@ function(xbarax_target target)
     target_link_options(${target} PRIVATE LINKER:--no-undefined)
   endif()
 endfunction()
+
+# xbarax_driver_target(<target>): the same for a chip's driver, which sees the public header alone.
+
+function(xbarax_driver_target target)
+  xbarax_target(${target})
+  set_target_properties(${target} PROPERTIES INCLUDE_DIRECTORIES
+    ${PROJECT_SOURCE_DIR}/native/include)
+  target_compile_options(${target} PRIVATE -pedantic)
+endfunction()
