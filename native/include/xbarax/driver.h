@@ -4,20 +4,23 @@
  * table of functions. xbarax opens a device with them, allocates arrays on it, programs and reads
  * them.
  *
- * Data.     An array is a matrix of dimensionless weights, float32, row-major, [outputs][inputs],
- *           within the range that the driver describes. Mapping weights to devices, and numbers to
- *           volts and back, is the driver's business: it knows its chip. Inputs are any finite
- *           numbers, [n][inputs], results [n][outputs]: a driver with converters scales each vector
- *           to their range and back. A layer that is larger than an array can be is cut into
- * several arrays by xbarax, which adds their results. Threads.  xbarax makes one call at a time
- * into a device, from any thread. Calls into different devices of one library can be made at the
- * same time, and so can xbarax_driver_entry. Memory.   All buffers are the caller's. They are valid
- * during the call alone, and do not overlap. A driver never returns memory that the caller must
- * free. Errors.   A function returns XBARAX_OK or a status that says what kind of thing went wrong;
- *           last_error says it in words. No exception, longjmp or exit may leave a driver.
- *           Programming, an update or pulses that fail may leave their array with any weights;
- *           nothing else changes weights. xbarax calls nothing with arguments outside of what is
- *           written here.
+ * Data. An array is a matrix of dimensionless weights, float32, row-major, [outputs][inputs],
+ * within the range that the driver describes. Mapping weights to devices, and numbers to volts and
+ * back, is the driver's business: it knows its chip. Inputs are any finite numbers, [n][inputs],
+ * results [n][outputs]: a driver with converters scales each vector to their range and back. A
+ * layer that is larger than an array can be is cut into several arrays by xbarax, which adds their
+ * results.
+ *
+ * Threads. xbarax makes one call at a time into a device, from any thread. Calls into different
+ * devices of one library can be made at the same time, and so can xbarax_driver_entry.
+ *
+ * Memory. All buffers are the caller's. They are valid during the call alone, and do not overlap.
+ * A driver never returns memory that the caller must free.
+ *
+ * Errors. A function returns XBARAX_OK or a status that says what kind of thing went wrong;
+ * last_error says it in words. No exception, longjmp or exit may leave a driver. Programming, an
+ * update or pulses that fail may leave their array with any weights; nothing else changes weights.
+ * xbarax calls nothing with arguments outside of what is written here.
  */
 #ifndef XBARAX_DRIVER_H_
 #define XBARAX_DRIVER_H_
