@@ -32,8 +32,7 @@
 extern "C" {
 #endif
 
-/* A library works with an xbarax of the same major version, and of the same or a newer minor one.
- */
+/* A library works with an xbarax of the same major version, and the same minor one or a newer. */
 #define XBARAX_DRIVER_VERSION_MAJOR 1
 #define XBARAX_DRIVER_VERSION_MINOR 0
 
@@ -72,9 +71,9 @@ typedef struct xbarax_description {
   uint32_t capabilities; /* XBARAX_CAN_... */
   float weight_low;      /* the range of weights, below */
   float weight_high;     /* and above */
-  float weight_error;    /* programming leaves a weight at most this far from what was asked */
+  float weight_error;    /* programming and updates leave weights at most this far from the asked */
   float read_noise;      /* standard deviation of a result for an input vector of length 1 */
-  float read_error;      /* a result's largest systematic error for an input vector of length 1 */
+  float read_error;      /* a result's largest other error for an input vector of length 1 */
 } xbarax_description;
 
 /* A device; the driver defines what it is. */
