@@ -78,7 +78,7 @@ wheel: $(VENV)/bin/pip ## Build the wheel into dist/
 
 clean: ## Remove everything built; the environments stay
 	rm -rf build dist $(VENV)/.installed .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -f src/xbarax/*/libxbarax_*
+	rm -rf src/xbarax/*/libxbarax_* src/xbarax/hardware/include
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environments too

@@ -3,6 +3,7 @@
 from xbarax import array as array
 from xbarax import hardware as hardware
 from xbarax.array import MemristiveCrossbarArray as MemristiveCrossbarArray
+from xbarax.array import after as after
 from xbarax.array import age as age
 from xbarax.array import apply_updates as apply_updates
 from xbarax.array import calibrate as calibrate

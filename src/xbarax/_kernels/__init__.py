@@ -1,5 +1,11 @@
 """The native kernels: found, checked, loaded, called."""
 
+from xbarax._kernels._calls import HANDLE as HANDLE
+from xbarax._kernels._calls import device_after as device_after
+from xbarax._kernels._calls import device_pulse as device_pulse
+from xbarax._kernels._calls import device_read as device_read
+from xbarax._kernels._calls import device_read_out as device_read_out
+from xbarax._kernels._calls import device_write as device_write
 from xbarax._kernels._calls import functions_add as functions_add
 from xbarax._kernels._calls import functions_mul as functions_mul
 from xbarax._kernels._calls import functions_write as functions_write

@@ -5,6 +5,7 @@ Every handler takes leading batch axes, so that `vmap` is one call.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax import Array
@@ -70,6 +71,49 @@ def _functions_call(name: str, result: jax.ShapeDtypeStruct) -> Callable[..., Ar
     )
 
 
+def device_read(handle: Array, inputs: Array, n: int, *, device: str, transpose: bool) -> Array:
+    """A read of a device's array: rows of `inputs` (rows, from) to (rows, n), in one call."""
+    name = "read_transposed" if transpose else "read"
+    return _device_call(name, _float32(inputs.shape[0], n))(handle, inputs, device=device)
+
+
+def device_write(how: str, handle: Array, numbers: Array, *, device: str) -> tuple[Array, Array]:
+    """A "program" or "update" of a device's array by (out, in).
+
+    Returns:
+      The array's new handle, uint32 (2,), and how many weights were asked for beyond the range.
+    """
+    saturated = jax.ShapeDtypeStruct((1,), jnp.int32)
+    written, count = _device_call(how, (HANDLE, saturated))(handle, numbers, device=device)
+    return written, count[0]
+
+
+def device_pulse(handle: Array, pulses: Array, *, device: str) -> Array:
+    """Pulses, int32 (out, in), to a device's array; its new handle."""
+    return _device_call("pulse", HANDLE)(handle, pulses, device=device)
+
+
+def device_read_out(handle: Array, shape: tuple[int, ...], *, device: str) -> Array:
+    """The weights (out, in) of a device's array."""
+    return _device_call("read_out", _float32(*shape))(handle, device=device)
+
+
+def device_after(handle: Array, others: list[Array]) -> Array:
+    """Handles (*batch, 2), for a program that must wait for `others`: no call."""
+    result = jax.ShapeDtypeStruct(handle.shape, handle.dtype)
+    return jax.ffi.ffi_call("xbarax_device_after", result)(handle, *others)
+
+
+HANDLE = jax.ShapeDtypeStruct((2,), jnp.uint32)
+"""An array's id and generation."""
+
+
+def _device_call(name: str, results: Any) -> Callable[..., Any]:
+    return jax.ffi.ffi_call(
+        f"xbarax_device_{name}", results, has_side_effect=True, vmap_method="broadcast_all"
+    )
+
+
 @functools.cache
 def side_effect() -> frozenset:
     """The effects of a call that JAX must keep: those of a foreign call with side effects.
@@ -77,8 +121,8 @@ def side_effect() -> frozenset:
     Before 0.11.1 JAX drops foreign calls whose results nobody uses where it differentiates a loop;
     calls with the effect of a debugging one it keeps on every version.
     """
-    probe = jax.make_jaxpr(lambda w: functions_write(w, library=""))
-    effects = frozenset(probe(_float32(1, 1)).effects)
+    called = jax.ffi.ffi_call("none", _float32(), has_side_effect=True)
+    effects = frozenset(jax.make_jaxpr(called)().effects)
     if jax.__version_info__ >= (0, 11, 1):
         return effects
     kept = jax.make_jaxpr(lambda: jax.debug.callback(lambda: None))()

@@ -27,6 +27,13 @@ TARGETS = {
     "xbarax_functions_mul": "XbaraxFunctionsMul",
     "xbarax_functions_add": "XbaraxFunctionsAdd",
     "xbarax_functions_write": "XbaraxFunctionsWrite",
+    "xbarax_device_program": "XbaraxDeviceProgram",
+    "xbarax_device_update": "XbaraxDeviceUpdate",
+    "xbarax_device_pulse": "XbaraxDevicePulse",
+    "xbarax_device_read": "XbaraxDeviceRead",
+    "xbarax_device_read_transposed": "XbaraxDeviceReadTransposed",
+    "xbarax_device_read_out": "XbaraxDeviceReadOut",
+    "xbarax_device_after": "XbaraxDeviceAfter",
 }
 """Names under which XLA knows the handlers, and the handlers' symbols."""
 

@@ -3,6 +3,7 @@
 from xbarax.array._mixed_precision import MixedPrecisionState as MixedPrecisionState
 from xbarax.array._mixed_precision import mixed_precision as mixed_precision
 from xbarax.array._monte_carlo import monte_carlo as monte_carlo
+from xbarax.array._operators import after as after
 from xbarax.array._operators import read as read
 from xbarax.array._operators import readout as readout
 from xbarax.array._operators import report as report

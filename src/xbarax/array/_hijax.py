@@ -3,10 +3,11 @@
 `HiPrim` (JAX 0.12) is called `VJPHiPrimitive` in 0.10, where its `dce` hook takes other arguments.
 """
 
+import functools
 from typing import Any
 
 import jax
-from jax.experimental import hijax
+from jax.experimental import hijax, io_callback
 from jax.extend.core import jaxpr_as_fun, primitives
 
 # Any: what a type must offer differs between JAX versions, and is tested by using it.
@@ -58,6 +59,17 @@ class Primitive(_Base):
         if any(jax.tree.leaves(used_outs)) or self.effects:
             return True, True, self
         return False, False, None
+
+
+@functools.cache
+def io_effects() -> frozenset:
+    """The effects of input and output.
+
+    JAX refuses them under a batched `cond`, which runs all branches, and inside `jax.checkpoint`,
+    which runs twice.
+    """
+    written = jax.make_jaxpr(lambda: io_callback(lambda: None, None))()
+    return frozenset(written.effects)
 
 
 def typeof(x: Any) -> Any:

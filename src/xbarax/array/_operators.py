@@ -20,6 +20,7 @@ from xbarax.array._value import (
     check_finite,
     check_float32,
 )
+from xbarax.chip import AbstractStatefulChip
 
 
 class Transposed:
@@ -128,6 +129,44 @@ def report(array: MemristiveCrossbarArray) -> dict[str, Array]:
     return primitives.report(array)
 
 
+def after(array: MemristiveCrossbarArray, result: Any) -> MemristiveCrossbarArray:
+    """The array, for a compiled program that must not program it before `result` is there.
+
+    Compiled programs run what is not connected in any order. A real chip that is programmed while
+    an earlier value is still to be read refuses that read as stale; so let the programming wait::
+
+        accuracy = measure(w, inputs)
+        w = xb.after(w, accuracy) + dw
+
+    `xb.apply_updates` makes each array wait for all updates of its tree. On simulated chips, whose
+    arrays are values, there is nothing to wait for, and the array is returned as it is.
+
+    Args:
+      array: a crossbar array.
+      result: an array or a tree of arrays to wait for.
+
+    Raises:
+      TypeError: `array` is no crossbar; `result` holds something that is no array.
+
+    Derivatives: the identity for the array, none for the result.
+    """
+    ty = _crossbar_type(array, "xb.after")
+    leaves = [_waited_for(leaf) for leaf in jax.tree.leaves(result)]
+    if not (leaves and isinstance(ty.chip, AbstractStatefulChip)):
+        return array
+    return primitives.after(array, *leaves)
+
+
+def _waited_for(leaf: Any) -> Array:
+    if isinstance(leaf, MemristiveCrossbarArray):
+        raise TypeError(
+            f"xb.after: expected plain arrays to wait for, given {jax.typeof(leaf).str_short()}; "
+            "wait for what reading it gives"
+        )
+    array = jnp.asarray(leaf)
+    return jax.random.key_data(array) if jnp.issubdtype(array.dtype, jax.dtypes.prng_key) else array
+
+
 def step_key(array: Any, step: ArrayLike) -> Array | None:
     """The key for reading `array` at a time step, or None where reads draw no random numbers.
 
@@ -156,7 +195,7 @@ def add(array: MemristiveCrossbarArray, delta: Any) -> MemristiveCrossbarArray:
         )
     if _hijax.is_concrete(delta):
         check_finite("dw", delta)
-    return primitives.update(array, delta)
+    return primitives.change(array, delta)
 
 
 def subtract(array: MemristiveCrossbarArray, delta: Any) -> MemristiveCrossbarArray:

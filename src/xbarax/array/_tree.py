@@ -8,7 +8,7 @@ import optax
 from jax import Array
 
 from xbarax.array import _keys
-from xbarax.array._operators import readout
+from xbarax.array._operators import after, readout
 from xbarax.array._value import MemristiveCrossbarArray
 from xbarax.chip import AbstractChip
 
@@ -16,7 +16,8 @@ from xbarax.chip import AbstractChip
 def apply_updates(params: Any, updates: Any) -> Any:
     """Adds `updates` to `params`: plain arrays take a sum, crossbar arrays are programmed.
 
-    `optax.apply_updates` for trees that hold crossbars.
+    `optax.apply_updates` for trees that hold crossbars. Arrays on real chips are programmed once
+    all updates are there, and with them every read that they come from: see `xbarax.after`.
 
     Args:
       params: a tree of arrays and crossbar arrays; None leaves stay None.
@@ -30,7 +31,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
         if update is None or param is None:
             return param
         if isinstance(param, MemristiveCrossbarArray):
-            return param + update
+            return after(param, updates) + update
         return optax.apply_updates(param, update)
 
     return jax.tree.map(apply, updates, params, is_leaf=lambda x: x is None)

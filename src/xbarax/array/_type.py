@@ -8,7 +8,7 @@ import jax
 from jax import numpy as jnp
 
 from xbarax.array import _hijax
-from xbarax.chip import AbstractChip
+from xbarax.chip import AbstractChip, AbstractStatefulChip
 
 FLOAT32 = jnp.dtype("float32")
 
@@ -86,6 +86,8 @@ class CrossbarType(_hijax.HiType):
 
     def lower_val(self, value: Any) -> list:
         """What the array holds."""
+        if isinstance(self.chip, AbstractStatefulChip):
+            self.chip.settle()
         return jax.tree.leaves((value._state, value._key))
 
     def raise_val(self, *leaves: Any) -> Any:
@@ -156,6 +158,9 @@ def make_value(ty: CrossbarType, state: Any, key: Any) -> Any:
 def _layout(shape: tuple[int, ...], chip: AbstractChip, key_dtype: Any) -> Any:
     one = jax.ShapeDtypeStruct(shape[-2:], FLOAT32)
     key = None if key_dtype is None else jax.ShapeDtypeStruct((), key_dtype)
-    state = jax.eval_shape(chip.program, one, key)
+    if isinstance(chip, AbstractStatefulChip):
+        state = chip.layout(one.shape)
+    else:
+        state = jax.eval_shape(chip.program, one, key)
     batched = lambda leaf: jax.ShapeDtypeStruct((*shape[:-2], *leaf.shape), leaf.dtype)
     return jax.tree.map(batched, (state, key))

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from xbarax.array import _hijax, _keys
 from xbarax.array._primitives import program
 from xbarax.array._type import FLOAT32, CrossbarType
-from xbarax.chip import AbstractChip, Chip
+from xbarax.chip import AbstractChip, AbstractStatefulChip, Chip
 
 if TYPE_CHECKING:
     from xbarax.array._operators import Transposed
@@ -66,7 +66,7 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
     weights; programming is straight-through.
     """
 
-    __slots__ = ("_key", "_state", "_type")
+    __slots__ = ("__weakref__", "_key", "_state", "_type")
 
     # NumPy must leave `x @ w` and `x * w` to the reflected operators, which name the way.
     __array_ufunc__ = None
@@ -98,6 +98,8 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
         new = object.__new__(cls)
         for name, value in (("_type", ty), ("_state", state), ("_key", key)):
             object.__setattr__(new, name, value)
+        if isinstance(ty.chip, AbstractStatefulChip):
+            ty.chip.hold(new, state)
         return new
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -160,6 +162,8 @@ _hijax.register_hitype(MemristiveCrossbarArray, lambda array: array._type)
 def get_state(array: MemristiveCrossbarArray) -> dict[str, np.ndarray]:
     """Everything that a concrete array holds, as plain NumPy arrays by name.
 
+    Of an array behind a driver, the weights: they are read out.
+
     Args:
       array: a concrete crossbar array.
 
@@ -172,7 +176,9 @@ def get_state(array: MemristiveCrossbarArray) -> dict[str, np.ndarray]:
     """
     if not (isinstance(array, MemristiveCrossbarArray) and _hijax.is_concrete(array)):
         raise TypeError(f"get_state: expected a concrete crossbar array, given {array!r}")
-    leaves = jax.tree_util.tree_leaves_with_path(array._state)
+    chip = array.chip
+    state = chip.stored(array._state) if isinstance(chip, AbstractStatefulChip) else array._state
+    leaves = jax.tree_util.tree_leaves_with_path(state)
     name = lambda path: "/".join(["state", *(str(getattr(p, "key", p)) for p in path)])
     held = {name(path): _stored(leaf) for path, leaf in leaves}
     if array._key is not None:
@@ -186,6 +192,8 @@ def set_state(
 ) -> MemristiveCrossbarArray:
     """An array of the same type as `array` that holds what `get_state` gave.
 
+    An array behind a driver is programmed in its place, and `array` is stale.
+
     Raises:
       ValueError: names, shapes or types differ from those of `array`.
     """
@@ -196,8 +204,16 @@ def set_state(
             f"this state does not belong to a {jax.typeof(array).str_short()}: given "
             f"{describe(state)}, expected {describe(expected)}"
         )
+    key, chip = _key_from(state), array.chip
+    if isinstance(chip, AbstractStatefulChip):
+        restored = chip.restored(chip.recover(array._state), _stored_parts(state))
+        return MemristiveCrossbarArray._new(array._type, restored, key)
     names = [name for name in expected if name.startswith("state")]
-    return _restore(array._type, [state[name] for name in names], _key_from(state))
+    return _restore(array._type, [state[name] for name in names], key)
+
+
+def _stored_parts(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name[6:]: part for name, part in state.items() if name.startswith("state/")}
 
 
 def _key_from(state: dict[str, np.ndarray]) -> Array | None:
@@ -211,6 +227,9 @@ def _unpickle(
 ) -> MemristiveCrossbarArray:
     key = _key_from(state)
     ty = CrossbarType(shape, chip, None if key is None else key.dtype)
+    if isinstance(chip, AbstractStatefulChip):
+        restored = chip.restored(chip.allocate(shape), _stored_parts(state))
+        return MemristiveCrossbarArray._new(ty, restored, key)
     leaves = [leaf for name, leaf in state.items() if name.startswith("state")]
     return _restore(ty, leaves, key)
 

@@ -5,6 +5,7 @@ from xbarax.chip import device as device
 from xbarax.chip import mapping as mapping
 from xbarax.chip import wires as wires
 from xbarax.chip._abstract import AbstractChip as AbstractChip
+from xbarax.chip._abstract import AbstractStatefulChip as AbstractStatefulChip
 from xbarax.chip._abstract import Kind as Kind
 from xbarax.chip._chip import Chip as Chip
 from xbarax.chip._faults import STUCK_HIGH as STUCK_HIGH

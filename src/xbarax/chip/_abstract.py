@@ -85,3 +85,52 @@ class AbstractChip(abc.ABC):
     @abc.abstractmethod
     def report(self, state: Any) -> dict[str, Array]:
         """The array's counters, int32 scalars by name: see `xbarax.report`."""
+
+
+class AbstractStatefulChip(AbstractChip):
+    """A chip that holds the weights itself: an array's state says which array of it, and no more.
+
+    Every programming makes all earlier states of its array stale; the chip refuses to read them.
+    Places on the chip are taken outside of compiled programs, and given back when the last value
+    with them is gone.
+    """
+
+    @abc.abstractmethod
+    def layout(self, shape: tuple[int, ...]) -> Any:
+        """The shapes and types of the state of an array (out, in)."""
+
+    @abc.abstractmethod
+    def allocate(self, shape: tuple[int, ...]) -> Any:
+        """Takes places for arrays (*batch, out, in), now, and returns their state."""
+
+    @abc.abstractmethod
+    def hold(self, array: Any, state: Any) -> None:
+        """Keeps the places of `state` for as long as the Python object `array` lives."""
+
+    @abc.abstractmethod
+    def settle(self) -> None:
+        """Gives back places whose last value is gone: called before calls from Python."""
+
+    @abc.abstractmethod
+    def write(self, state: Any, weights: Array, key: Array | None) -> Any:
+        """Programs all of an array's weights (out, in), to a new state."""
+
+    @abc.abstractmethod
+    def pulse(self, state: Any, pulses: Array, key: Array | None) -> Any:
+        """Applies pulses (out, in), int32, to an array's devices, to a new state."""
+
+    @abc.abstractmethod
+    def after(self, state: Any, others: list[Array]) -> Any:
+        """The same state, for a program that must wait for `others`."""
+
+    @abc.abstractmethod
+    def recover(self, state: Any) -> Any:
+        """The current state, now, of the arrays that a state, stale or not, belongs to."""
+
+    @abc.abstractmethod
+    def stored(self, state: Any) -> dict[str, Any]:
+        """What is kept of arrays when they are stored: weights, counters."""
+
+    @abc.abstractmethod
+    def restored(self, state: Any, stored: dict[str, Any]) -> Any:
+        """Programs what `stored` kept into the places of a state, now, to their new state."""

@@ -1,6 +1,16 @@
-"""Real crossbars behind shared libraries."""
+"""Real crossbars behind drivers."""
 
 from xbarax._kernels import NativeLibraryError as NativeLibraryError
+from xbarax.hardware._arrays import program as program
+from xbarax.hardware._arrays import pulse as pulse
+from xbarax.hardware._arrays import recover as recover
+from xbarax.hardware._driver import AbstractDriver as AbstractDriver
+from xbarax.hardware._driver import Description as Description
+from xbarax.hardware._driver import DeviceLostError as DeviceLostError
+from xbarax.hardware._driver import DriverError as DriverError
+from xbarax.hardware._driver_chip import DriverChip as DriverChip
 from xbarax.hardware._functions import FunctionLibraryChip as FunctionLibraryChip
-from xbarax.hardware._functions import load as load
 from xbarax.hardware._functions import reference_library as reference_library
+from xbarax.hardware._load import EmulationWarning as EmulationWarning
+from xbarax.hardware._load import close as close
+from xbarax.hardware._load import load as load

@@ -3,7 +3,6 @@
 import ctypes
 import dataclasses
 import os
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from jax import numpy as jnp
 
 from xbarax import _kernels
 from xbarax.chip import AbstractChip, Kind
-from xbarax.hardware import _elf
 
 SYMBOLS = ("user_implementation_mul", "user_implementation_add", "user_implementation_write")
 
@@ -110,8 +108,8 @@ class FunctionLibraryChip(AbstractChip):
         return {**dict.fromkeys(names, zero), "not_finite": state["not_finite"]}
 
 
-def load(path: str | PathLike) -> FunctionLibraryChip:
-    """Opens a shared library that stands for a chip.
+def load(file: Path) -> FunctionLibraryChip:
+    """Opens a shared library that stands for a chip, by its absolute path.
 
     The library exports C functions with row-major float matrices::
 
@@ -121,21 +119,11 @@ def load(path: str | PathLike) -> FunctionLibraryChip:
                                      unsigned size);
         void user_implementation_write(float* g, unsigned out, unsigned in);
 
-    Args:
-      path: the library's file.
-
-    Returns:
-      A chip for `xbarax.MemristiveCrossbarArray(weights, chip=…)`, on CPU.
-
     Raises:
-      FileNotFoundError: no such file.
-      IsADirectoryError: a directory.
-      OSError: the file is not a shared library for this machine.
+      OSError: the library cannot be opened.
       AttributeError: a function is missing; the message names it.
       NativeLibraryError: xbarax's own native library, which makes the calls, cannot be used.
     """
-    file = _find(Path(path).expanduser())
-    _elf.check(file)
     _open(_kernels.library(), str(file))
     return FunctionLibraryChip(str(file))
 
@@ -154,7 +142,7 @@ def reference_library() -> Path:
     return file
 
 
-def _find(given: Path) -> Path:
+def find(given: Path) -> Path:
     """The absolute path of a file, without links; messages name what was given."""
     file = Path(os.path.realpath(given))  # unlike Path.resolve, also for links in a circle
     if file.is_dir():

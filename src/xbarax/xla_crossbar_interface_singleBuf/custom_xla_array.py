@@ -13,9 +13,10 @@ from jax.typing import ArrayLike
 
 from xbarax import array
 from xbarax.array import MemristiveCrossbarArray as _MemristiveCrossbarArray
-from xbarax.hardware import FunctionLibraryChip, load
+from xbarax.chip import AbstractChip
+from xbarax.hardware import load
 
-_chips: dict[str, FunctionLibraryChip] = {}  # by the call that set it: write, matmul, add
+_chips: dict[str, AbstractChip] = {}  # by the call that set it: write, matmul, add
 
 
 def set_memristive_crossbar_array_device_put_handler(so_filename: str | PathLike) -> None:
@@ -72,20 +73,20 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
         return array.MemristiveCrossbarArray(weights, chip=_the_chip())
 
 
-def _the_chip() -> FunctionLibraryChip:
+def _the_chip() -> AbstractChip:
     if "write" not in _chips:
         raise RuntimeError(
             "no chip is set: call set_memristive_crossbar_array_device_put_handler(so_filename) "
             "before making an array"
         )
     if len(set(_chips.values())) > 1:
-        named = ", ".join(f"{call}: {chip.library}" for call, chip in _chips.items())
+        named = ", ".join(f"{call}: {chip!r}" for call, chip in _chips.items())
         raise RuntimeError(f"write, matmul and add are set to different libraries: {named}")
     return _chips["write"]
 
 
-def _chip_of(function: Callable[..., Any], maker: str) -> FunctionLibraryChip:
+def _chip_of(function: Callable[..., Any], maker: str) -> AbstractChip:
     chip = getattr(function, "chip", None)
-    if not isinstance(chip, FunctionLibraryChip):
+    if not isinstance(chip, AbstractChip):
         raise TypeError(f"expected a function from {maker}(so_filename), given {function!r}")
     return chip

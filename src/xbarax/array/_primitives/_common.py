@@ -9,10 +9,21 @@ from jax import numpy as jnp
 from xbarax import _kernels
 from xbarax.array import _hijax
 from xbarax.array._type import FLOAT32, CrossbarType
+from xbarax.chip import AbstractStatefulChip
 
 
 def effects(ty: CrossbarType) -> frozenset:
-    return _kernels.side_effect() if ty.chip.has_side_effects else frozenset()
+    if not ty.chip.has_side_effects:
+        return frozenset()
+    return _kernels.side_effect() | _hijax.io_effects()
+
+
+def state_of(array: Any) -> Any:
+    """The state of an array that is about to be used."""
+    chip = array._type.chip
+    if isinstance(chip, AbstractStatefulChip):
+        chip.settle()
+    return array._state
 
 
 def dense(*shape: int) -> Any:

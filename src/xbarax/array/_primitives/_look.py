@@ -11,6 +11,7 @@ from jax import numpy as jnp
 from xbarax.array import _hijax
 from xbarax.array._primitives import _common
 from xbarax.array._type import CrossbarType
+from xbarax.chip import AbstractStatefulChip
 
 
 @functools.partial(jax.jit, static_argnames="ty")
@@ -33,10 +34,12 @@ class Readout(_hijax.Primitive):
     """array -> weights (*batch, out, in); the identity for derivatives."""
 
     def __init__(self, array: Any):
-        super().__init__((array,), array.dense)
+        called = isinstance(array.chip, AbstractStatefulChip)
+        effects = _common.effects(array) if called else frozenset()
+        super().__init__((array,), array.dense, effects)
 
     def expand(self, array):
-        return _readout(array._state, ty=self.in_avals[0])
+        return _readout(_common.state_of(array), ty=self.in_avals[0])
 
     def batch_mapped(self, axis_data, args, dims):
         return readout(args[0]), 0

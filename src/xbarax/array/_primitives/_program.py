@@ -1,7 +1,7 @@
 """The primitives that program: a fresh array, and a change of one."""
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
 import jax
 from jax import Array
@@ -9,6 +9,12 @@ from jax import Array
 from xbarax.array import _hijax, _keys
 from xbarax.array._primitives import _common
 from xbarax.array._type import CrossbarType, make_value
+from xbarax.chip import AbstractStatefulChip
+
+Change = Literal["update", "write", "pulse"]
+
+# Whether derivatives pass to the array, and to the operand.
+_PASSES = {"update": (True, True), "write": (False, True), "pulse": (True, False)}
 
 # Eager calls are jitted, here and in the other primitives, so that they cost a dispatch and not a
 # trace.
@@ -23,13 +29,13 @@ def _program(weights: Array, key: Array | None, *, ty: CrossbarType) -> Any:
     return _common.vmapped(one, len(ty.batch_shape))(weights, key)
 
 
-@functools.partial(jax.jit, static_argnames="ty")
-def _update(state: Any, key: Array | None, delta: Array, *, ty: CrossbarType) -> Any:
-    def one(s: Any, k: Array | None, d: Array) -> Any:
+@functools.partial(jax.jit, static_argnames=("ty", "how"))
+def _change(state: Any, key: Array | None, operand: Array, *, ty: CrossbarType, how: Change) -> Any:
+    def one(s: Any, k: Array | None, operand: Array) -> Any:
         use, keep = _keys.next_key(k)
-        return ty.chip.update(s, d, use), keep
+        return getattr(ty.chip, how)(s, operand, use), keep
 
-    return _common.vmapped(one, len(ty.batch_shape))(state, key, delta)
+    return _common.vmapped(one, len(ty.batch_shape))(state, key, operand)
 
 
 class Program(_hijax.Primitive):
@@ -41,6 +47,10 @@ class Program(_hijax.Primitive):
         super().__init__((weights, key), out, _common.effects(out), chip=chip)
 
     def expand(self, weights, key):
+        if isinstance(self.chip, AbstractStatefulChip):
+            _refuse_to_place(self.out_aval, weights)
+            place = make_value(self.out_aval, self.chip.allocate(self.out_aval.shape), key)
+            return change(place, weights, "write")
         return make_value(self.out_aval, *_program(weights, key, ty=self.out_aval))
 
     def batch_mapped(self, axis_data, args, dims):
@@ -64,40 +74,49 @@ class Program(_hijax.Primitive):
 
 
 class Update(_hijax.Primitive):
-    """array, delta (*batch, out, in) -> array; straight through for derivatives."""
+    """array, operand (*batch, out, in) -> array; straight through for derivatives.
 
-    def __init__(self, array: Any, delta: Any):
-        super().__init__((array, delta), array, _common.effects(array))
+    Changes: "update" by deltas; on chips that hold the weights also "write", to the weights given,
+    and "pulse", by pulse counts, through which nothing is known of derivatives but the array's own.
+    """
 
-    def expand(self, array, delta):
-        ty = self.out_aval
-        return make_value(ty, *_update(array._state, array._key, delta, ty=ty))
+    def __init__(self, array: Any, operand: Any, how: Change):
+        super().__init__((array, operand), array, _common.effects(array), how=how)
+
+    def expand(self, array, operand):
+        ty, state = self.out_aval, _common.state_of(array)
+        return make_value(ty, *_change(state, array._key, operand, ty=ty, how=self.how))
 
     def batch_mapped(self, axis_data, args, dims):
-        (array, delta), (d_array, d_delta) = args, dims
+        (array, operand), (d_array, d_operand) = args, dims
         if d_array is None:
             raise ValueError(
                 f"one array, {self.in_avals[0].str_short()}, cannot take a batch of "
                 f"{axis_data.size} updates: add them up first, or make a batch of arrays with "
                 "jax.vmap over their keys"
             )
-        return update(array, _common.lead(axis_data, delta, d_delta)), 0
+        return change(array, _common.lead(axis_data, operand, d_operand), self.how), 0
 
-    def vjp_fwd(self, nonzeros, array, delta):
-        return self(array, delta), None
+    def vjp_fwd(self, nonzeros, array, operand):
+        return self(array, operand), None
 
     def vjp_bwd_retval(self, residuals, cotangent):
         cotangent = _hijax.instantiate_zeros(cotangent)
-        return cotangent, cotangent
+        to_array, to_operand = _PASSES[self.how]
+        return (
+            cotangent if to_array else _hijax.zero_cotangent(self.in_avals[0]),
+            cotangent if to_operand else _hijax.zero_cotangent(self.in_avals[1]),
+        )
 
     def jvp(self, primals, tangents):
         return self(*primals), self.linearized(None, *tangents)
 
-    def lin(self, nonzeros, array, delta):
-        return self(array, delta), None
+    def lin(self, nonzeros, array, operand):
+        return self(array, operand), None
 
-    def linearized(self, residuals, array_dot, delta_dot):
-        return _hijax.instantiate_zeros(array_dot) + _hijax.instantiate_zeros(delta_dot)
+    def linearized(self, residuals, *tangents):
+        passing = zip(_PASSES[self.how], tangents, strict=True)
+        return sum(_hijax.instantiate_zeros(tangent) for passes, tangent in passing if passes)
 
 
 def program(weights: Array, key: Array | None, chip: Any) -> Any:
@@ -105,6 +124,15 @@ def program(weights: Array, key: Array | None, chip: Any) -> Any:
     return Program(jax.typeof(weights), _hijax.typeof(key), chip)(weights, key)
 
 
-def update(array: Any, delta: Array) -> Any:
+def change(array: Any, operand: Array, how: Change = "update") -> Any:
     """Binds `Update`."""
-    return Update(jax.typeof(array), jax.typeof(delta))(array, delta)
+    return Update(jax.typeof(array), jax.typeof(operand), how)(array, operand)
+
+
+def _refuse_to_place(ty: CrossbarType, weights: Any) -> None:
+    if not _hijax.is_concrete(weights):
+        raise TypeError(
+            f"{ty.str_short()} on {ty.chip!r}: an array of a real chip takes a place on it, which "
+            "compiled programs (jit, scan, grad, …) cannot do. Make the array outside; inside, "
+            "program it with w + dw or xb.hardware.program(w, weights)"
+        )

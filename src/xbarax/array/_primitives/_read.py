@@ -62,7 +62,8 @@ class Read(_hijax.Primitive):
 
     def expand(self, array, x, key):
         ty = self.in_avals[0]
-        return _read(array._state, x, key, ty=ty, transposed=self.transposed, kind=self.kind)
+        state = _common.state_of(array)
+        return _read(state, x, key, ty=ty, transposed=self.transposed, kind=self.kind)
 
     def batch_mapped(self, axis_data, args, dims):
         (array, x, key), (d_array, d_x, d_key) = args, dims
