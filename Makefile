@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 NATIVE_SOURCES := CMakeLists.txt $(wildcard native/CMakeLists.txt native/cmake/* native/drivers/* \
-  native/ffi/* native/include/*/* native/kernels/*)
+  native/device/* native/ffi/* native/include/*/* native/kernels/*)
 NATIVE_CODE = $(shell find native tests -name '*.c' -o -name '*.cc' -o -name '*.h')
 
 .DEFAULT_GOAL := help

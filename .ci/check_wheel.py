@@ -10,7 +10,7 @@ from pathlib import Path
 SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 WANTED = {
     f"xbarax/_kernels/libxbarax_native{SUFFIX}",
-    f"xbarax/hardware/libxbarax_exact{SUFFIX}",
+    f"xbarax/hardware/libxbarax_reference_driver{SUFFIX}",
     f"xbarax/hardware/libxbarax_reference{SUFFIX}",
     "xbarax/hardware/include/xbarax/driver.h",
     "xbarax/__init__.py",

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-#include "ffi/device_registry.h"
+#include "device/device_registry.h"
 
 #define XBARAX_EXPORT __attribute__((visibility("default")))
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "ffi/device_registry.h"
+#include "device/device_registry.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;

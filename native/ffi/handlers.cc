@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "ffi/driver_registry.h"
+#include "device/driver_registry.h"
 #include "kernels/parallel.h"
 #include "kernels/random.h"
 #include "kernels/read.h"

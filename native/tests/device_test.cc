@@ -1,5 +1,5 @@
 // Devices behind a driver that does what each test needs.
-#include "ffi/device.h"
+#include "device/device.h"
 
 #include <cmath>
 #include <cstdint>

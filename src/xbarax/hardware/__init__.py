@@ -10,7 +10,9 @@ from xbarax.hardware._driver import DeviceLostError as DeviceLostError
 from xbarax.hardware._driver import DriverError as DriverError
 from xbarax.hardware._driver_chip import DriverChip as DriverChip
 from xbarax.hardware._functions import FunctionLibraryChip as FunctionLibraryChip
-from xbarax.hardware._functions import reference_library as reference_library
+from xbarax.hardware._libraries import reference_driver as reference_driver
+from xbarax.hardware._libraries import reference_library as reference_library
+from xbarax.hardware._libraries import simulated_driver as simulated_driver
 from xbarax.hardware._load import EmulationWarning as EmulationWarning
 from xbarax.hardware._load import close as close
 from xbarax.hardware._load import load as load

@@ -2,7 +2,6 @@
 
 import ctypes
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -126,31 +125,6 @@ def load(file: Path) -> FunctionLibraryChip:
     """
     _open(_kernels.library(), str(file))
     return FunctionLibraryChip(str(file))
-
-
-def reference_library() -> Path:
-    """The path of the reference library that xbarax ships: a chip that computes exactly.
-
-    Raises:
-      FileNotFoundError: this installation has none.
-      NativeLibraryError: xbarax's own native library, which lies beside it, cannot be used.
-    """
-    suffix = Path(_kernels.library()._name).suffix
-    file = Path(__file__).parent / f"libxbarax_reference{suffix}"
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: this installation lacks its reference library")
-    return file
-
-
-def find(given: Path) -> Path:
-    """The absolute path of a file, without links; messages name what was given."""
-    file = Path(os.path.realpath(given))  # unlike Path.resolve, also for links in a circle
-    if file.is_dir():
-        raise IsADirectoryError(f"{given} is a directory; expected a chip's shared library, a file")
-    if file.is_file():
-        return file
-    where = f" ({given} is a link to {file})" if given.is_symlink() else ""
-    raise FileNotFoundError(f"{given}: no such file; expected a chip's shared library{where}")
 
 
 def _open(native: ctypes.CDLL, path: str) -> None:

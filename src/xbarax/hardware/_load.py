@@ -1,8 +1,6 @@
 """Opens chips."""
 
 import atexit
-import ctypes
-import importlib
 import json
 import os
 import warnings
@@ -12,14 +10,10 @@ from typing import Any
 
 import jax
 
-from xbarax.hardware import _elf, _functions, _lifetimes, _native
-from xbarax.hardware._driver import CAPABILITIES, AbstractDriver, DriverError
+from xbarax.hardware import _functions, _lifetimes, _native, _sources
+from xbarax.hardware._driver import CAPABILITIES, AbstractDriver
 from xbarax.hardware._driver_chip import DriverChip
 from xbarax.hardware._functions import FunctionLibraryChip
-from xbarax.hardware._python_table import PythonTable
-from xbarax.hardware._table import CTable
-
-_ENTRY = "xbarax_driver_entry"
 
 # What stands for a capability that a device lacks.
 _EMULATION = {
@@ -27,12 +21,6 @@ _EMULATION = {
     "update": "an update reads out, adds and programs",
     "read_out": "what is read out are the weights that were asked for last",
 }
-
-# Classes that were given as such, which need no import, and may not have a module to import.
-_classes: dict[str, type[AbstractDriver]] = {}
-
-# Tables must outlive the devices that are opened with them.
-_tables: dict[str, PythonTable] = {}
 
 _open_chips: set[DriverChip] = set()
 
@@ -76,22 +64,15 @@ def load(
       NativeLibraryError: xbarax's own native library, which makes the calls, cannot be used.
     """
     options = _options(config, isolated, deadline, record)
-    if isinstance(driver, type):
-        return open_chip(_name_of(driver), *options)
-    given = os.fspath(driver)
-    if ":" in given and not Path(given).exists():
-        return open_chip(given, *options)
-    file = _functions.find(Path(given).expanduser())
-    _elf.check(file)
-    library = ctypes.CDLL(str(file))
-    if hasattr(library, _ENTRY):
-        return open_chip(str(file), *options)
+    name = _sources.name_of(driver)
+    if _sources.is_driver(name):
+        return open_chip(name, *options)
     if options != _options(None, False, 60.0, None):
         raise ValueError(
-            f"{given} does not export {_ENTRY}, the entry of a driver, which config, isolated, "
-            "deadline and record are for"
+            f"{name} does not export {_sources.ENTRY}, the entry of a driver, which config, "
+            "isolated, deadline and record are for"
         )
-    return _functions.load(file)
+    return _functions.load(Path(name))
 
 
 def open_chip(
@@ -106,8 +87,7 @@ def open_chip(
             f"a chip's driver works on the CPU, but JAX computes on {platform} here: use "
             'jax.config.update("jax_default_device", jax.devices("cpu")[0]), or JAX_PLATFORMS=cpu'
         )
-    table, text = _table_of(chip)
-    _native.open_device(chip.name, table, text)
+    _native.open_device(chip.name, _sources.table_of(chip.driver), chip.config)
     _open_chips.add(chip)
     _tell_emulations(chip)
     return chip
@@ -156,47 +136,6 @@ def _options(
 def _cpu_is_default() -> bool:
     device = jax.config.values["jax_default_device"]
     return device == "cpu" or getattr(device, "platform", None) == "cpu"
-
-
-def _name_of(driver: type) -> str:
-    if not issubclass(driver, AbstractDriver):
-        raise TypeError(
-            f"driver: expected a path or a subclass of AbstractDriver, given {driver!r}"
-        )
-    name = f"{driver.__module__}:{driver.__qualname__}"
-    if _classes.setdefault(name, driver) is not driver:
-        # Another class of that name was given before: in a notebook, where a cell ran again.
-        _classes[name] = driver
-    return name
-
-
-def class_of(name: str) -> type[AbstractDriver]:
-    """The driver that `module:Class` names."""
-    if name in _classes:
-        return _classes[name]
-    module, _, path = name.partition(":")
-    found: Any = importlib.import_module(module)
-    for part in path.split("."):
-        if not hasattr(found, part):
-            raise ImportError(f"{name}: {found!r} has no {part}")
-        found = getattr(found, part)
-    if not (isinstance(found, type) and issubclass(found, AbstractDriver)):
-        raise TypeError(f"{name}: expected a subclass of AbstractDriver, given {found!r}")
-    return found
-
-
-def _table_of(chip: DriverChip) -> tuple[CTable, str]:
-    """The functions that open and serve the chip's device, and the configuration for them."""
-    is_file = os.path.isabs(chip.driver)
-    if is_file:
-        entry = getattr(ctypes.CDLL(chip.driver), _ENTRY)
-        entry.restype = ctypes.POINTER(CTable)
-        address = entry()
-        if not address:
-            raise DriverError(f"{chip.driver}: {_ENTRY} returned no table")
-        return address.contents, chip.config
-    table = _tables[chip.name] = PythonTable(class_of(chip.driver))
-    return table.table, chip.config
 
 
 def _tell_emulations(chip: DriverChip) -> None:

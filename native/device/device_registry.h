@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "ffi/device.h"
+#include "device/device.h"
 
 namespace xbarax {
 

@@ -1,4 +1,4 @@
-#include "ffi/driver_registry.h"
+#include "device/driver_registry.h"
 
 #include <dlfcn.h>
 

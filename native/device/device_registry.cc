@@ -1,4 +1,4 @@
-#include "ffi/device_registry.h"
+#include "device/device_registry.h"
 
 #include <map>
 #include <mutex>

@@ -63,7 +63,7 @@ static const char* LastError(xbarax_device* device) {
 
 static xbarax_status Describe(xbarax_device* device, xbarax_description* description) {
   (void)device;
-  strcpy(description->name, "xbarax exact");
+  strcpy(description->name, "xbarax reference");
   description->max_outputs = description->max_inputs = kMost;
   description->max_arrays = 0;
   description->capabilities = XBARAX_CAN_READ_TRANSPOSED | XBARAX_CAN_UPDATE | XBARAX_CAN_READ_OUT;

@@ -1,4 +1,4 @@
-#include "ffi/device.h"
+#include "device/device.h"
 
 #include <algorithm>
 #include <atomic>
