@@ -62,9 +62,11 @@ format: $(VENV)/.tools ## Format the code, and mend what lint can mend
 native-test: $(VENV)/.tools ## Run the native tests
 	$(call native_tests,build/native-test,-DCMAKE_BUILD_TYPE=Release)
 
-native-sanitize: $(VENV)/.tools ## Run the native tests under address and undefined-behaviour sanitizers
+native-sanitize: $(VENV)/.tools ## Run the native tests under address, undefined-behaviour and thread sanitizers
 	$(call native_tests,build/native-sanitize,-DCMAKE_BUILD_TYPE=RelWithDebInfo \
 	  "-DXBARAX_SANITIZE=address;undefined")
+	$(call native_tests,build/native-sanitize-threads,-DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DXBARAX_SANITIZE=thread)
 
 define native_tests
 	$(BIN)/cmake -S . -B $(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \

@@ -12,6 +12,7 @@ WANTED = {
     f"xbarax/_kernels/libxbarax_native{SUFFIX}",
     f"xbarax/hardware/libxbarax_reference_driver{SUFFIX}",
     f"xbarax/hardware/libxbarax_reference{SUFFIX}",
+    f"xbarax/hardware/libxbarax_simulated_driver{SUFFIX}",
     "xbarax/hardware/include/xbarax/driver.h",
     "xbarax/__init__.py",
     "xbarax/py.typed",

@@ -4,9 +4,16 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <exception>
+#include <limits>
+
+#include "device/description.h"
+#include "device/printable.h"
 
 namespace xbarax {
 namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 const char* Name(xbarax_status status) {
   switch (status) {
@@ -23,63 +30,14 @@ const char* Name(xbarax_status status) {
     case XBARAX_LOST:
       return "lost";
     default:
-      return "unknown status";
+      return "a status that is none";
   }
 }
 
 std::size_t CountBad(const float* numbers, std::size_t size) {
-  return static_cast<std::size_t>(
-      std::count_if(numbers, numbers + size, [](float x) { return !std::isfinite(x); }));
-}
-
-std::string CheckTable(const xbarax_driver* driver) {
-  if (driver == nullptr) return "xbarax_driver_entry returned no table";
-  if (driver->version_major != XBARAX_DRIVER_VERSION_MAJOR ||
-      driver->version_minor > XBARAX_DRIVER_VERSION_MINOR)
-    return "the driver is of version " + std::to_string(driver->version_major) + "." +
-           std::to_string(driver->version_minor) + ", this xbarax takes " +
-           std::to_string(XBARAX_DRIVER_VERSION_MAJOR) + ".0 to " +
-           std::to_string(XBARAX_DRIVER_VERSION_MAJOR) + "." +
-           std::to_string(XBARAX_DRIVER_VERSION_MINOR);
-  if (driver->struct_size < sizeof(xbarax_driver))
-    return "the driver's table has " + std::to_string(driver->struct_size) + " bytes, expected " +
-           std::to_string(sizeof(xbarax_driver)) + ": was struct_size set?";
-  std::string missing;
-  const auto need = [&](bool there, const char* name) {
-    if (!there) missing += (missing.empty() ? "" : ", ") + std::string(name);
-  };
-  need(driver->open, "open");
-  need(driver->close, "close");
-  need(driver->last_error, "last_error");
-  need(driver->describe, "describe");
-  need(driver->allocate, "allocate");
-  need(driver->release, "release");
-  need(driver->program, "program");
-  need(driver->read, "read");
-  return missing.empty() ? "" : "the driver's table lacks " + missing;
-}
-
-std::string CheckDescription(const xbarax_driver& driver, const xbarax_description& d) {
-  if (std::memchr(d.name, 0, sizeof d.name) == nullptr || d.name[0] == '\0')
-    return "describe: expected a name of at most 63 characters, ended by a zero";
-  const std::string name = d.name;
-  if (d.max_outputs == 0 || d.max_inputs == 0)
-    return name + ": describe: max_outputs and max_inputs must be at least 1";
-  if (!(std::isfinite(d.weight_low) && std::isfinite(d.weight_high) &&
-        d.weight_low < d.weight_high))
-    return name + ": describe: expected weight_low below weight_high, given " +
-           std::to_string(d.weight_low) + " and " + std::to_string(d.weight_high);
-  for (float x : {d.weight_error, d.read_noise, d.read_error})
-    if (!(std::isfinite(x) && x >= 0))
-      return name + ": describe: weight_error, read_noise and read_error must be at least 0";
-  const auto has = [&](std::uint32_t bit) { return (d.capabilities & bit) != 0; };
-  std::string missing;
-  if (has(XBARAX_CAN_READ_TRANSPOSED) && !driver.read_transposed) missing = "read_transposed";
-  if (has(XBARAX_CAN_UPDATE) && !driver.update) missing = "update";
-  if (has(XBARAX_CAN_PULSE) && !driver.pulse) missing = "pulse";
-  if (has(XBARAX_CAN_READ_OUT) && !driver.read_out) missing = "read_out";
-  return missing.empty() ? ""
-                         : name + ": describes a capability whose function is NULL: " + missing;
+  std::uint32_t count = 0;  // of the numbers' width, so that compilers vectorize the loop
+  for (std::size_t k = 0; k < size; ++k) count += !(numbers[k] - numbers[k] == 0.0f);
+  return count;
 }
 
 }  // namespace
@@ -94,39 +52,65 @@ std::unique_ptr<Device> Device::Open(const xbarax_driver* driver, const std::str
 }
 
 std::string Device::OpenDriver() {
-  if (const xbarax_status status = driver_->open(config_.c_str(), &device_); status != XBARAX_OK) {
+  const xbarax_status opened = Call(driver_->open, config_.c_str(), &device_);
+  if (opened != XBARAX_OK) {
     device_ = nullptr;
-    const char* text = driver_->last_error(nullptr);
-    return "open: " + std::string(Name(status)) + ": " + (text == nullptr ? "" : text);
+    return "open: " + std::string(Name(opened)) + ": " + Reason();
   }
   if (device_ == nullptr) return "open: the driver says ok, and returns no device";
   xbarax_description description = {};
   description.struct_size = sizeof description;
-  const xbarax_status status = driver_->describe(device_, &description);
+  const xbarax_status status = Call(driver_->describe, device_, &description);
   std::string error =
       status == XBARAX_OK ? CheckDescription(*driver_, description) : Failed("describe", 0, status);
   if (error.empty()) {
     description_ = description;
     lost_.clear();
   } else {
-    driver_->close(device_);
-    device_ = nullptr;
+    CloseDriver();
   }
   return error;
 }
 
 void Device::Close() {
   std::lock_guard<std::mutex> lock(one_call_at_a_time_);
-  if (device_ != nullptr) driver_->close(device_);
-  device_ = nullptr;
+  CloseDriver();
   lost_.clear();
 }
 
+void Device::CloseDriver() {
+  if (device_ != nullptr) Call(driver_->close, device_);
+  device_ = nullptr;
+}
+
+// Calls the driver. What a driver in C++ throws, against its contract, must not end the process.
+template <class Status, class... Parameters, class... Arguments>
+xbarax_status Device::Call(Status (*function)(Parameters...), Arguments... arguments) {
+  thrown_.clear();
+  try {
+    if constexpr (std::is_void_v<Status>) {
+      function(arguments...);
+      return XBARAX_OK;
+    } else {
+      return function(arguments...);
+    }
+  } catch (const std::exception& thrown) {
+    thrown_ = std::string("the driver threw an exception: ") + thrown.what();
+  } catch (...) {
+    thrown_ = "the driver threw an exception";
+  }
+  return XBARAX_DEVICE_ERROR;
+}
+
+// Why the last call failed.
+std::string Device::Reason() {
+  return Printable(thrown_.empty() ? driver_->last_error(device_) : thrown_.c_str());
+}
+
 std::string Device::Failed(const char* what, std::uint32_t id, xbarax_status status) {
-  const char* text = driver_->last_error(device_);
   std::string error = std::string(description_.name) + ": " + what +
                       (id ? " of array " + std::to_string(id) : "") + ": " + Name(status) + ": " +
-                      (text == nullptr ? "" : text);
+                      Reason();
   if (status == XBARAX_LOST) {
     lost_ = error;
     for (auto& [_, layer] : layers_) {
@@ -187,7 +171,8 @@ std::string Device::Begin() {
     const std::vector<Tile> tiles = std::move(found->second.tiles);
     layers_.erase(found);
     for (const Tile& tile : tiles) {
-      const xbarax_status status = driver_->release(device_, tile.array);
+      if (!lost_.empty()) break;  // with the chip, its arrays are gone
+      const xbarax_status status = Call(driver_->release, device_, tile.array);
       if (status != XBARAX_OK && error.empty()) error = Failed("release", id, status);
     }
   }
@@ -214,12 +199,12 @@ std::string Device::Place(Layer* layer) {
     for (std::size_t i = 0; i < layer->in; i += most_in) {
       Tile tile{0, o, std::min(most_out, layer->out - o), i, std::min(most_in, layer->in - i)};
       const xbarax_status status =
-          driver_->allocate(device_, static_cast<std::uint32_t>(tile.out),
-                            static_cast<std::uint32_t>(tile.in), &tile.array);
+          Call(driver_->allocate, device_, static_cast<std::uint32_t>(tile.out),
+               static_cast<std::uint32_t>(tile.in), &tile.array);
       if (status != XBARAX_OK) {
         std::string error = Failed("allocate", 0, status);
         if (lost_.empty())
-          for (const Tile& made : tiles) driver_->release(device_, made.array);
+          for (const Tile& made : tiles) Call(driver_->release, device_, made.array);
         return error;
       }
       tiles.push_back(tile);
@@ -253,7 +238,7 @@ std::string Device::WriteTiles(std::uint32_t id, Layer* layer, const char* what,
                     block.data() + o * tile.in);
       part = block.data();
     }
-    const xbarax_status status = function(device_, tile.array, part);
+    const xbarax_status status = Call(function, device_, tile.array, part);
     if (status != XBARAX_OK) return Failed(what, id, status);
   }
   layer->broken = false;
@@ -339,18 +324,25 @@ std::string Device::Read(Handle handle, std::size_t rows, const float* inputs,
                           : ReadTiles(handle.id, *layer, rows, inputs, results, transposed);
   if (!error.empty()) return error;
   if (const std::size_t bad = CountBad(results, results_size))
-    return std::string(description_.name) + ": " + what + " of array " + std::to_string(handle.id) +
-           ": the chip returned " + std::to_string(bad) + " numbers that are not finite";
+    return NotFinite(what, handle.id, bad);
   return "";
 }
 
+std::string Device::NotFinite(const char* what, std::uint32_t id, std::size_t bad) const {
+  return std::string(description_.name) + ": " + what + " of array " + std::to_string(id) +
+         ": the chip returned " + std::to_string(bad) +
+         " numbers that are not finite, or did not return them";
+}
+
+// Results are not a number before the driver writes them: what it leaves out is found.
 std::string Device::ReadTiles(std::uint32_t id, const Layer& layer, std::size_t rows,
                               const float* inputs, float* results, bool transposed) {
   const auto function = transposed ? driver_->read_transposed : driver_->read;
   const auto n = static_cast<std::uint32_t>(rows);
   const char* what = transposed ? "transposed reading" : "reading";
   if (layer.tiles.size() == 1) {
-    const xbarax_status status = function(device_, layer.tiles[0].array, n, inputs, results);
+    std::fill_n(results, rows * (transposed ? layer.in : layer.out), kNaN);
+    const xbarax_status status = Call(function, device_, layer.tiles[0].array, n, inputs, results);
     return status == XBARAX_OK ? "" : Failed(what, id, status);
   }
   const std::size_t from = transposed ? layer.out : layer.in;
@@ -363,10 +355,10 @@ std::string Device::ReadTiles(std::uint32_t id, const Layer& layer, std::size_t 
     const std::size_t first_to = transposed ? tile.first_in : tile.first_out;
     const std::size_t tile_to = transposed ? tile.in : tile.out;
     x.resize(rows * tile_from);
-    y.resize(rows * tile_to);
+    y.assign(rows * tile_to, kNaN);
     for (std::size_t r = 0; r < rows; ++r)
       std::copy_n(inputs + r * from + first_from, tile_from, x.data() + r * tile_from);
-    const xbarax_status status = function(device_, tile.array, n, x.data(), y.data());
+    const xbarax_status status = Call(function, device_, tile.array, n, x.data(), y.data());
     if (status != XBARAX_OK) return Failed(what, id, status);
     for (std::size_t r = 0; r < rows; ++r)
       for (std::size_t k = 0; k < tile_to; ++k)
@@ -406,9 +398,11 @@ std::string Device::ReadOutTiles(std::uint32_t id, const Layer& layer, float* we
   }
   std::vector<float> block;
   for (const Tile& tile : layer.tiles) {
-    block.resize(tile.out * tile.in);
-    const xbarax_status status = driver_->read_out(device_, tile.array, block.data());
+    block.assign(tile.out * tile.in, kNaN);
+    const xbarax_status status = Call(driver_->read_out, device_, tile.array, block.data());
     if (status != XBARAX_OK) return Failed("reading out", id, status);
+    if (const std::size_t bad = CountBad(block.data(), block.size()))
+      return NotFinite("reading out", id, bad);
     for (std::size_t o = 0; o < tile.out; ++o)
       std::copy_n(block.data() + o * tile.in, tile.in,
                   weights + (tile.first_out + o) * layer.in + tile.first_in);
@@ -419,8 +413,7 @@ std::string Device::ReadOutTiles(std::uint32_t id, const Layer& layer, float* we
 std::string Device::Recover(std::uint32_t id, Handle* handle) {
   std::lock_guard<std::mutex> lock(one_call_at_a_time_);
   if (!lost_.empty()) {
-    if (device_ != nullptr) driver_->close(device_);
-    device_ = nullptr;
+    CloseDriver();
     if (std::string error = OpenDriver(); !error.empty()) return error;
   }
   if (std::string error = Begin(); !error.empty()) return error;

@@ -79,11 +79,16 @@ class Device {
       : driver_(driver), config_(std::move(config)) {}
 
   std::string OpenDriver();
+  void CloseDriver();
+  template <class Status, class... Parameters, class... Arguments>
+  xbarax_status Call(Status (*function)(Parameters...), Arguments... arguments);
+  std::string Reason();
 
   bool Can(std::uint32_t capability) const { return description_.capabilities & capability; }
   std::string Failed(const char* what, std::uint32_t id, xbarax_status status);
   std::string Find(const char* what, Handle handle, Layer** layer);
   std::string WrongSize(const char* what, std::uint32_t id, const Layer& layer, std::size_t size);
+  std::string NotFinite(const char* what, std::uint32_t id, std::size_t bad) const;
   std::string Begin();
   std::string Place(Layer* layer);
   template <class T, class Function>
@@ -100,6 +105,7 @@ class Device {
   std::string config_;
   xbarax_device* device_ = nullptr;  // nullptr: closed
   std::string lost_;                 // what was said when it was
+  std::string thrown_;               // by the last call
   xbarax_description description_ = {};
   std::mutex one_call_at_a_time_;
   std::map<std::uint32_t, Layer> layers_;

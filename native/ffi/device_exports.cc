@@ -7,6 +7,7 @@
 #include <string>
 
 #include "device/device_registry.h"
+#include "device/isolated.h"
 
 #define XBARAX_EXPORT __attribute__((visibility("default")))
 
@@ -74,6 +75,13 @@ XBARAX_EXPORT int xbarax_device_recover(const char* name, uint32_t id, uint32_t*
     xbarax::Store(recovered, handle);
     return why;
   });
+}
+
+XBARAX_EXPORT const xbarax_driver* xbarax_isolated_driver(void) { return xbarax::IsolatedDriver(); }
+
+// Without a driver, `why_not` says why there is none.
+XBARAX_EXPORT void xbarax_serve_driver(const xbarax_driver* driver, const char* why_not) {
+  xbarax::ServeDriver(driver, why_not);
 }
 
 }  // extern "C"

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/check.h"
@@ -27,10 +29,14 @@ std::map<std::string, int> calls;
 std::string fails;  // the call that fails
 xbarax_status failure = XBARAX_DEVICE_ERROR;
 bool returns_nan = false;
+bool returns_nothing = false;
+bool throws = false;
+const char* text = "the wire is loose";
 int open_devices = 0;
 
 xbarax_status Count(const char* call) {
   ++calls[call];
+  if (throws) throw std::runtime_error("no such register");
   return fails == call ? failure : XBARAX_OK;
 }
 
@@ -44,7 +50,7 @@ void Close(xbarax_device* device) {
   delete device;
   --open_devices;
 }
-const char* LastError(xbarax_device*) { return "the wire is loose"; }
+const char* LastError(xbarax_device*) { return text; }
 xbarax_status Describe(xbarax_device*, xbarax_description* description) {
   const std::size_t size = description->struct_size;
   *description = described;
@@ -74,6 +80,7 @@ xbarax_status Program(xbarax_device* device, xbarax_array array, const float* we
 xbarax_status Read(xbarax_device* device, xbarax_array array, uint32_t n, const float* x,
                    float* y) {
   const auto [out, in] = device->shapes.at(array);
+  if (returns_nothing) return XBARAX_OK;
   for (uint32_t k = 0; k < n; ++k)
     for (uint32_t o = 0; o < out; ++o) {
       y[k * out + o] = 0;
@@ -140,7 +147,8 @@ void Reset() {
   calls.clear();
   fails.clear();
   failure = XBARAX_DEVICE_ERROR;
-  returns_nan = false;
+  returns_nan = returns_nothing = throws = false;
+  text = "the wire is loose";
 }
 
 std::unique_ptr<Device> OpenOrFail() {
@@ -341,6 +349,81 @@ void NumbersThatAreNotFiniteNeverReachTheChipNorTheProgram() {
              {"the chip returned 1 numbers that are not finite"}));
 }
 
+void ResultsThatAreLeftOutAreFound() {
+  for (const std::uint32_t most : {64u, 2u}) {
+    Reset();
+    described.max_inputs = most;
+    const std::unique_ptr<Device> device = OpenOrFail();
+    const std::vector<float> w(6, 1.0f), x(3, 1.0f);
+    std::vector<float> y(2, 5.0f);
+    Handle fresh;
+    Programmed first;
+    CHECK(device->Allocate(2, 3, &fresh).empty());
+    CHECK(device->Program(fresh, w.data(), 6, &first).empty());
+    returns_nothing = true;
+    CHECK(Says(device->Read(first.handle, 1, x.data(), 3, y.data(), 2, false),
+               {"returned 2 numbers that are not finite, or did not return them"}));
+  }
+}
+
+void WhatADriverThrowsIsAnError() {
+  Reset();
+  const std::unique_ptr<Device> device = OpenOrFail();
+  Handle handle;
+  throws = true;
+  CHECK(Says(device->Allocate(2, 3, &handle),
+             {"device error: the driver threw an exception: no such register"}));
+  throws = false;
+  CHECK(device->Allocate(2, 3, &handle).empty());
+}
+
+// Whatever a driver says, messages are text that every reader takes.
+void TextsArePrintable() {
+  Reset();
+  const std::unique_ptr<Device> device = OpenOrFail();
+  Handle handle;
+  fails = "allocate";
+  const auto said = [&](const char* given) {
+    text = given;
+    const std::string error = device->Allocate(2, 3, &handle);
+    return error.substr(error.find("device error: ") + 14);
+  };
+  CHECK(said("Gerät, 字 and 😀\n") == "Gerät, 字 and 😀\n");
+  CHECK(said("Ger\xe4t") == "Ger?t");
+  CHECK(said("\xf0\x9f\x98") == "???");
+  CHECK(said("\xed\xa0\x80") == "???");  // half of a pair
+  CHECK(said("\xc0\xaf") == "??");       // a longer form than needed
+  CHECK(said("\x1b[31mred") == "?[31mred");
+  CHECK(said("") == "(the driver gives no reason)");
+  CHECK(said(nullptr) == "(the driver gives no reason)");
+  CHECK(said(std::string(100000, 'x').c_str()).size() == 2000);
+}
+
+// The driver above has no lock of its own: a thread sanitizer sees calls that are made at once.
+void CallsFromManyThreadsComeOneAtATime() {
+  Reset();
+  const std::unique_ptr<Device> device = OpenOrFail();
+  const std::vector<float> w(6, 1.0f), x(3, 1.0f);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int k = 0; k < 200; ++k) {
+        std::vector<float> y(2);
+        Handle handle;
+        Programmed now;
+        CHECK(device->Allocate(2, 3, &handle).empty());
+        CHECK(device->Program(handle, w.data(), 6, &now).empty());
+        CHECK(device->Read(now.handle, 1, x.data(), 3, y.data(), 2, false).empty());
+        CHECK(y[0] == 3.0f);
+        device->Release(handle.id);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  Handle handle;
+  CHECK(device->Allocate(2, 3, &handle).empty());
+  CHECK(calls["allocate"] == 801 && calls["release"] == 800 && calls["read"] == 800);
+}
+
 void WeightsBeyondTheRangeAreCounted() {
   Reset();
   const std::unique_ptr<Device> device = OpenOrFail();
@@ -432,6 +515,10 @@ int main() {
   AClosedChipRefusesCalls();
   WeightsAfterPulsesAreNotGuessed();
   NumbersThatAreNotFiniteNeverReachTheChipNorTheProgram();
+  ResultsThatAreLeftOutAreFound();
+  WhatADriverThrowsIsAnError();
+  TextsArePrintable();
+  CallsFromManyThreadsComeOneAtATime();
   WeightsBeyondTheRangeAreCounted();
   PlacesAreFreedAtTheNextCall();
   BadDriversAreRefused();

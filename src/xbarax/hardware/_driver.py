@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import enum
+from collections.abc import Set
 from typing import Any, Literal
 
 import numpy as np
@@ -70,7 +71,7 @@ class Description:
     max_outputs: int
     max_inputs: int
     max_arrays: int = 0
-    capabilities: frozenset[str] = frozenset()
+    capabilities: Set[str] = frozenset()
     weight_low: float = -1.0
     weight_high: float = 1.0
     weight_error: float = 0.0

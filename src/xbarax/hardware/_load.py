@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 
-from xbarax.hardware import _functions, _lifetimes, _native, _sources
+from xbarax.hardware import _functions, _isolated, _lifetimes, _native, _sources
 from xbarax.hardware._driver import CAPABILITIES, AbstractDriver
 from xbarax.hardware._driver_chip import DriverChip
 from xbarax.hardware._functions import FunctionLibraryChip
+from xbarax.hardware._table import CTable
 
 # What stands for a capability that a device lacks.
 _EMULATION = {
@@ -87,10 +88,18 @@ def open_chip(
             f"a chip's driver works on the CPU, but JAX computes on {platform} here: use "
             'jax.config.update("jax_default_device", jax.devices("cpu")[0]), or JAX_PLATFORMS=cpu'
         )
-    _native.open_device(chip.name, _sources.table_of(chip.driver), chip.config)
+    table, config = _table_of(chip)
+    _native.open_device(chip.name, table, config)
     _open_chips.add(chip)
     _tell_emulations(chip)
     return chip
+
+
+def _table_of(chip: DriverChip) -> tuple[CTable, str]:
+    """The functions that open and serve the chip's device, and what they open it with."""
+    if chip.isolated:
+        return _isolated.table(), _isolated.launch(chip.driver, chip.config, chip.deadline)
+    return _sources.table_of(chip.driver), chip.config
 
 
 def close(chip: DriverChip) -> None:
