@@ -2,19 +2,21 @@
 
 import dataclasses
 import datetime
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import tyro
 from tqdm import tqdm
 
 from xbarax import hardware, train
 from xbarax.cli.errors import INTERRUPTED, UserError
 from xbarax.cli.options import parse_options, parse_some
-from xbarax.train.chips import is_library
+from xbarax.train.chips import is_hardware, make_chip
 from xbarax.train.config import config_differences
 from xbarax.train.counters import sum_counters
 from xbarax.train.run_folder import check_unused
@@ -49,6 +51,7 @@ class _Options:
     training: Annotated[
         train.TrainConfig,
         tyro.conf.OmitArgPrefixes,
+        tyro.conf.FlagCreatePairsOff,
         tyro.conf.arg(help="Data, network, crossbars and optimiser. Equal options, equal runs."),
     ]
 
@@ -100,7 +103,7 @@ def _stored_run(place: _Place, arguments: Sequence[str]) -> tuple[train.RunFolde
 def _parse_config(arguments: Sequence[str], default: train.TrainConfig) -> train.TrainConfig:
     options = parse_options(_COMMAND, arguments, _Options(_Place(), default), _DESCRIPTION)
     config = options.training
-    if not is_library(config.chip):
+    if not is_hardware(config.chip):
         return config
     library = Path(config.chip).expanduser()
     if not library.is_file():
@@ -110,17 +113,22 @@ def _parse_config(arguments: Sequence[str], default: train.TrainConfig) -> train
 
 
 def _make_task(config: train.TrainConfig) -> train.Task:
-    if is_library(config.chip):
-        _check_library(config.chip)
+    if is_hardware(config.chip):
+        _open_chip(config)
     return train.make_task(config)
 
 
-def _check_library(path: str) -> None:
+def _open_chip(config: train.TrainConfig) -> None:
     # Apart from the making of the task, where the same kinds of errors would be defects.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where a driver's module lies
     try:
-        hardware.load(path)
-    except (OSError, AttributeError, hardware.NativeLibraryError) as error:
+        make_chip(config.chip, config.chip_config, config.isolated)
+    except (*_CANNOT_OPEN, hardware.DriverError, hardware.NativeLibraryError) as error:
         raise UserError(str(error)) from error
+
+
+_CANNOT_OPEN = (AttributeError, ImportError, OSError, TypeError, ValueError)
 
 
 def _unused_default(config: train.TrainConfig) -> Path:
@@ -153,14 +161,21 @@ def _train(task: train.Task, folder: train.RunFolder) -> int:
             last = train.run(task, folder, on_epoch)
     except (train.CheckpointError, OSError) as error:
         raise UserError(str(error)) from error
+    except jax.errors.JaxRuntimeError as error:
+        if not is_hardware(task.config.chip):
+            raise
+        raise UserError(f"{error}; to continue: {_again(folder)}") from error
     except KeyboardInterrupt:
-        again = f"{_COMMAND} --out {shlex.quote(str(folder.path))} --resume"
-        print(f"\nxbarax: interrupted; to continue: {again}", file=sys.stderr)
+        print(f"\nxbarax: interrupted; to continue: {_again(folder)}", file=sys.stderr)
         return INTERRUPTED
     if counted := _counted(last):
         print(f"crossbars counted: {counted}")
     print(f"test accuracy {last.test_accuracy:.2%}, run folder {folder.path}")
     return 0
+
+
+def _again(folder: train.RunFolder) -> str:
+    return f"{_COMMAND} --out {shlex.quote(str(folder.path))} --resume"
 
 
 def _counted(metrics: train.EpochMetrics) -> str:

@@ -1,6 +1,7 @@
 """The chips that a training run knows by name."""
 
 import difflib
+import json
 from pathlib import Path
 
 from xbarax import hardware
@@ -19,10 +20,10 @@ compares.
 """
 
 
-def is_library(chip: str) -> bool:
-    """Whether a name is meant as the path of a shared library."""
+def is_hardware(chip: str) -> bool:
+    """Whether a name is meant as a real chip's: the path of a shared library, or module:Class."""
     return chip not in (IDEAL_CHIP, *PRESETS) and (
-        "/" in chip or "." in chip or Path(chip).exists()
+        any(mark in chip for mark in "/.:") or Path(chip).exists()
     )
 
 
@@ -32,26 +33,31 @@ def check_name(chip: str) -> None:
     Raises:
       ValueError: it is not; the message lists the names.
     """
-    if chip == IDEAL_CHIP or chip in PRESETS or is_library(chip):
+    if chip == IDEAL_CHIP or chip in PRESETS or is_hardware(chip):
         return
     close = difflib.get_close_matches(chip, [IDEAL_CHIP, *PRESETS], 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ValueError(
-        f"chip: expected {IDEAL_CHIP!r}, a preset ({', '.join(PRESETS)}) or the path of a library, "
-        f"given {chip!r}{hint}"
+        f"chip: expected {IDEAL_CHIP!r}, a preset ({', '.join(PRESETS)}), the path of a library or "
+        f"module:Class, given {chip!r}{hint}"
     )
 
 
-def make_chip(chip: str) -> AbstractChip:
-    """The chip of that name: ideal, a preset's devices in differential pairs, or a library.
+def make_chip(chip: str, config: str = "{}", isolated: bool = False) -> AbstractChip:
+    """The chip of that name: ideal, a preset's devices in differential pairs, or a real one.
+
+    Args:
+      chip: the name.
+      config: what a real chip's driver is opened with, a JSON object as text.
+      isolated: whether that runs in a process of its own.
 
     Raises:
       ValueError: no such name.
-      OSError, AttributeError: a library that cannot be used.
+      OSError, AttributeError, ImportError, TypeError, DriverError: see `xbarax.hardware.load`.
     """
     check_name(chip)
     if chip == IDEAL_CHIP:
         return Chip()
     if chip in PRESETS:
         return Chip(device=PRESETS[chip].make(), mapping=DifferentialPair(headroom=HEADROOM))
-    return hardware.load(chip)
+    return hardware.load(chip, config=json.loads(config), isolated=isolated)

@@ -1,11 +1,12 @@
 """What a training run does, as numbers and words that fit in a file."""
 
 import dataclasses
+import json
 import math
 from typing import Any, Literal, get_args
 
 from xbarax.chip.device.presets import PRESETS
-from xbarax.train.chips import IDEAL_CHIP, check_name
+from xbarax.train.chips import IDEAL_CHIP, check_name, is_hardware
 
 Crossbar = Literal["none", "last", "all"]
 Schedule = Literal["auto", "constant", "cosine"]
@@ -23,8 +24,10 @@ class TrainConfig:
       crossbar: which weight matrices are crossbar arrays: none, the last layer's input matrix, or
         all input and recurrent matrices.
       chip: what the crossbars are made of: "ideal"; a preset (`xbarax chips` lists them), in
-        differential pairs with room for the weights to grow; or the path of a chip's shared
-        library, which then sees every read and every update.
+        differential pairs with room for the weights to grow; or a real chip, the path of its
+        driver's library, or module:Class, which then sees every read and every update.
+      chip_config: what a real chip's driver is opened with, a JSON object as text.
+      isolated: whether a real chip's driver runs in a process of its own.
       epochs: passes over the training data.
       seed: seed of the data, the initial weights and the order of the samples.
       batch_size: samples in a batch.
@@ -45,6 +48,8 @@ class TrainConfig:
     network: tuple[int, ...] = (16, 32, 2)
     crossbar: Crossbar = "none"
     chip: str = IDEAL_CHIP
+    chip_config: str = "{}"
+    isolated: bool = False
     epochs: int = 20
     seed: int = 42
     batch_size: int = 48
@@ -66,6 +71,7 @@ class TrainConfig:
                 f"{self.chip!r}"
             )
         check_name(self.chip)
+        _check_hardware(self)
         if self.chip != IDEAL_CHIP and self.crossbar == "none":
             raise ValueError(
                 f"chip: expected {IDEAL_CHIP!r} where crossbar is 'none' and nothing is made of "
@@ -149,6 +155,22 @@ def config_differences(given: TrainConfig, stored: TrainConfig) -> list[str]:
         for field in dataclasses.fields(TrainConfig)
     )
     return [f"{name}: given {a!r}, stored {b!r}" for name, a, b in pairs if a != b]
+
+
+def _check_hardware(config: TrainConfig) -> None:
+    if not isinstance(config.isolated, bool):
+        raise TypeError(f"isolated: expected True or False, given {config.isolated!r}")
+    try:
+        given = json.loads(config.chip_config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"chip_config: expected a JSON object, given {config.chip_config!r}: {error}"
+        ) from None
+    if not isinstance(given, dict):
+        raise ValueError(f"chip_config: expected a JSON object, given {config.chip_config!r}")
+    if not is_hardware(config.chip) and (given or config.isolated):
+        name = "chip_config" if given else "isolated"
+        raise ValueError(f"{name}: only a real chip has a driver, given the chip {config.chip!r}")
 
 
 def _check_network(network: Any) -> None:

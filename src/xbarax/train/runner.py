@@ -11,7 +11,7 @@ import numpy as np
 from xbarax.array import MemristiveCrossbarArray, readout
 from xbarax.train._atomic import write_atomically
 from xbarax.train.checkpoint import Checkpoint, load_checkpoint, named_leaves, save_checkpoint
-from xbarax.train.chips import is_library
+from xbarax.train.chips import is_hardware
 from xbarax.train.counters import count_crossbars, epoch_warnings
 from xbarax.train.loop import make_evaluation, make_update, measure_accuracy, train_epoch
 from xbarax.train.metrics import EpochMetrics
@@ -74,7 +74,7 @@ def _begin(task: Task, folder: RunFolder) -> Checkpoint:
 
 def _train_one_epoch(task: Task, state: Checkpoint) -> tuple[Checkpoint, int | None]:
     """The state after the epoch, and the first hidden layer that is silent on the test data."""
-    simulated = not is_library(task.config.chip)
+    simulated = not is_hardware(task.config.chip)
     update = make_update(task.net, task.optimiser, donate=simulated)
     params, opt_state, loss = train_epoch(update, state.params, state.opt_state, task.training)
     evaluate, spiking = make_evaluation(task.net), []

@@ -46,10 +46,10 @@ def make_task(config: TrainConfig) -> Task:
     from `jax.random.key(seed)`: they are the same whichever of them are crossbars.
 
     Raises:
-      OSError, AttributeError, NativeLibraryError: the chip's library cannot be used, see
-        `xbarax.hardware.load`.
+      OSError, AttributeError, ImportError, TypeError, ValueError, DriverError: the chip's driver
+        cannot be used, see `xbarax.hardware.load`.
     """
-    chip = make_chip(config.chip)
+    chip = make_chip(config.chip, config.chip_config, config.isolated)
     inputs, *sizes = config.network
     net = snn.Sequential(*(snn.LIF(size, recurrent=True) for size in sizes))
     params = _program_crossbars(net.init(jax.random.key(config.seed), inputs), config, chip)
