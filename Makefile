@@ -32,6 +32,7 @@ test: $(VENV)/.installed ## Run the tests
 
 bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against the 2023 notebook
 	$(BIN)/python benchmarks/crossbar_against_array.py
+	$(BIN)/python benchmarks/driver_calls.py
 	$(BIN)/python benchmarks/monte_carlo.py
 	$(BIN)/python benchmarks/stored_or_drawn.py
 	$(BIN)/python benchmarks/training_in_place.py

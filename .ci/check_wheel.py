@@ -14,6 +14,11 @@ WANTED = {
     f"xbarax/hardware/libxbarax_reference{SUFFIX}",
     f"xbarax/hardware/libxbarax_simulated_driver{SUFFIX}",
     "xbarax/hardware/include/xbarax/driver.h",
+    "xbarax/hardware/skeleton/CMakeLists.txt.template",
+    "xbarax/hardware/skeleton/README.c.md.template",
+    "xbarax/hardware/skeleton/README.python.md.template",
+    "xbarax/hardware/skeleton/driver.c.template",
+    "xbarax/hardware/skeleton/driver.py.template",
     "xbarax/__init__.py",
     "xbarax/py.typed",
 }

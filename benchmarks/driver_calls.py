@@ -1,101 +1,124 @@
-"""What a call of a chip's driver costs on the way through xbarax.
+"""Times calls of a chip's driver on their way through xbarax.
 
     python benchmarks/driver_calls.py
 
-A scan of 100 steps reads a batch of 48 inputs a step, as the time loop of a spiking layer does:
-through a driver in this process, and through one in a process of its own. What the same loop takes
-without the read is subtracted. Beside it the driver's function is called directly, with the same
-numbers. A batch of inputs is one call for each step, which is counted too.
+A scan of 100 steps reads a batch of 48 inputs a step, as the time loop of a spiking layer does,
+from a driver that does no work (`driver_calls.c`, compiled here), in this process and in one of its
+own. What the same program takes without the read is subtracted, and what the function itself takes
+when it is called directly: the rest is overhead. Then the calls that a training step of the
+notebook's network makes are counted, with all weights on the reference driver.
 """
 
 import argparse
+import collections
 import ctypes
+import os
+import subprocess
+import tempfile
 import time
+import warnings
+from pathlib import Path
 
 import jax
 import numpy as np
 from jax import numpy as jnp
 
 import xbarax as xb
+from xbarax import train
 from xbarax.hardware import _sources
 
 STEPS, BATCH = 100, 48
-SIZES = ((1, 1), (16, 32), (32, 32), (128, 128))
-CALLS = 200  # of the loop in a round, so that a round takes some 0.1 s
+SIZES = ((1, 1), (16, 32), (128, 128), (700, 256))
+LOOPS, CALLS = 20, 2000  # in a round
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints a line for each size, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=21)
     rounds = parser.parse_args().rounds
-    path = xb.hardware.reference_driver()
-    chips = [xb.hardware.load(path), xb.hardware.load(path, isolated=True)]
-    print(f"µs a read of {BATCH} inputs, medians of {rounds} rounds in turn")
-    print("inputs  outputs    direct  in process  isolated   overheads")
-    for n_in, n_out in SIZES:
-        runs = [
-            _direct(path, n_in, n_out),
-            _loop(None, n_in, n_out),
-            *(_loop(chip, n_in, n_out) for chip in chips),
-        ]
-        times = np.array([[run() for run in runs] for _ in range(rounds)])
-        direct, inside, isolated = 1e6 * np.median(
-            [times[:, 0], times[:, 2] - times[:, 1], times[:, 3] - times[:, 1]], axis=1
-        )
-        print(
-            f"{n_in:6}{n_out:9}{direct:10.2f}{inside:12.2f}{isolated:10.2f}"
-            f"{inside - direct:9.2f}{isolated - direct:9.2f}"
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = compile_driver(Path(folder))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", xb.hardware.EmulationWarning)
+            chips = [xb.hardware.load(path, isolated=isolated) for isolated in (False, True)]
+        print(f"overhead of a read of {BATCH} inputs in µs, medians of {rounds} rounds in turn")
+        print("inputs  outputs  in process  isolated")
+        for size in SIZES:
+            runs = [
+                direct(path, *size),
+                loop(chips[0], *size, reads=False),
+                *(loop(chip, *size, reads=True) for chip in chips),
+            ]
+            times = np.array([[run() for run in runs] for _ in range(rounds)]).T
+            call, without, *with_reads = 1e6 * times
+            inside, isolated = (np.median(t - without - call) for t in with_reads)
+            print(f"{size[0]:6}{size[1]:9}{inside:12.1f}{isolated:10.1f}", flush=True)
+        count_calls(Path(folder))
+        for chip in chips:
+            xb.hardware.close(chip)
 
 
-def _loop(chip, n_in: int, n_out: int):
-    """Seconds a step of a compiled loop that reads; without a chip, one that does not."""
-    weights = jnp.ones((n_out, n_in))
-    w = weights if chip is None else xb.MemristiveCrossbarArray(weights, chip)
+def compile_driver(folder: Path) -> Path:
+    """The library of the driver that does no work."""
+    source, library = Path(__file__).with_suffix(".c"), folder / "libnowork.so"
+    compiler = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC"]
+    include = f"-I{xb.hardware.include_dir()}"
+    subprocess.run([*compiler, include, str(source), "-o", str(library)], check=True)
+    return library
+
+
+def loop(chip, n_in: int, n_out: int, reads: bool):
+    """A function that gives seconds a step of a compiled loop that reads, or does not."""
+    w = xb.MemristiveCrossbarArray(jnp.ones((n_out, n_in)), chip)
     xs = jnp.ones((STEPS, BATCH, n_in))
 
     @jax.jit
-    def loop(w, xs):
-        read = lambda x: x if chip is None else xb.read(w, x)
-        return jax.lax.scan(lambda carry, x: (carry + read(x)[0, 0], None), 0.0, xs)[0]
+    def program(w, xs):
+        look = lambda x: xb.read(w, x) if reads else jax.lax.optimization_barrier(x)
+        return jax.lax.scan(lambda carry, x: (carry + look(x)[0, 0], None), 0.0, xs)[0]
 
-    assert loop(w, xs) == STEPS * (1 if chip is None else n_in)
-
-    def run() -> float:
-        start = time.perf_counter()
-        for _ in range(CALLS // 10):
-            loop(w, xs).block_until_ready()
-        return (time.perf_counter() - start) / (CALLS // 10) / STEPS
-
-    return run
+    assert program(w, xs) == (0 if reads else STEPS)
+    return lambda: seconds(lambda: program(w, xs).block_until_ready(), LOOPS) / STEPS
 
 
-def _direct(path, n_in: int, n_out: int):
-    """Seconds a call of the function itself, less what calling anything from here takes."""
+def direct(path: Path, n_in: int, n_out: int):
+    """A function that gives seconds a call of the driver's function, less those of ctypes."""
     table = _sources.table_of(str(path))
     device, array = ctypes.c_void_p(), ctypes.c_uint64()
     assert table.open(b"{}", ctypes.byref(device)) == 0
     assert table.allocate(device, n_out, n_in, ctypes.byref(array)) == 0
     floats = lambda x: x.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-    weights = np.ones((n_out, n_in), np.float32)
-    x, y = np.ones((BATCH, n_in), np.float32), np.empty((BATCH, n_out), np.float32)
-    assert table.program(device, array, floats(weights)) == 0
-    read, inputs, results = table.read, floats(x), floats(y)
-
-    def run() -> float:
-        # An unknown array is refused at once: the same call without the work.
-        empty = _seconds(lambda: read(device, 0, BATCH, inputs, results))
-        return _seconds(lambda: read(device, array, BATCH, inputs, results)) - empty
-
-    return run
+    inputs = floats(np.ones((BATCH, n_in), np.float32))
+    results = floats(np.empty((BATCH, n_out), np.float32))
+    read = lambda n: table.read(device, array, n, inputs, results)
+    return lambda: seconds(lambda: read(BATCH), CALLS) - seconds(lambda: read(0), CALLS)
 
 
-def _seconds(call) -> float:
+def seconds(call, times: int) -> float:
+    """How long a call takes."""
     start = time.perf_counter()
-    for _ in range(CALLS * 10):
+    for _ in range(times):
         call()
-    return (time.perf_counter() - start) / (CALLS * 10)
+    return (time.perf_counter() - start) / times
+
+
+def count_calls(folder: Path) -> None:
+    """Prints the calls of a training step."""
+    task = train.make_task(train.TrainConfig())
+    update = train.make_update(task.net, task.optimiser, donate=False)
+    chip = xb.hardware.load(xb.hardware.reference_driver(), record=folder / "calls.xbr")
+    params = jax.tree.map(lambda w: xb.MemristiveCrossbarArray(w, chip), task.params)
+    results = update(params, task.optimiser.init(task.params), *next(iter(task.training)))
+    jax.block_until_ready(results[1:])
+    del params, results
+    xb.hardware.close(chip)
+    calls = xb.hardware.read_recording(chip.record).calls
+    counts = collections.Counter((call.call, call.n) for call in calls)
+    print("calls of a training step of the notebook's network, and vectors in each:")
+    for (name, n), count in counts.items():
+        if name in ("read", "read_transposed", "update"):
+            print(f"  {count:4} × {name}" + (f" of {n}" if n else ""))
 
 
 if __name__ == "__main__":

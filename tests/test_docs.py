@@ -71,15 +71,24 @@ def _write_c(block: Block, _page: Path, _namespace: dict) -> None:
     Path(name).write_text(block.text)
 
 
-def _compile_c(block: Block, _page: Path, _namespace: dict) -> None:
-    """Runs the lines that call the C compiler, by the C++ compiler that the build needs anyway."""
-    compiler = [*shlex.split(os.environ.get("CXX", "c++")), "-x", "c"]
+# A compiler as the build takes it, and this environment's commands, whatever the path says.
+_SHELL = """\
+cc() {{ {compiler} -x c "$@"; }}
+python() {{ {python} "$@"; }}
+xbarax() {{ {python} -m xbarax.cli "$@"; }}
+{line}"""
+
+
+def _run_commands(block: Block, _page: Path, _namespace: dict) -> None:
+    """Runs the lines that compile C, and those that check what was compiled."""
+    compiler, python = os.environ.get("CXX", "c++"), shlex.quote(sys.executable)
     for line in block.text.splitlines():
-        if line.startswith("cc "):
-            subprocess.run([*compiler, *shlex.split(line)[1:]], check=True)
+        if line.startswith(("cc ", "xbarax driver check ./")):
+            script = _SHELL.format(compiler=compiler, python=python, line=line)
+            subprocess.run(["sh", "-c", script], check=True, stdout=subprocess.DEVNULL)
 
 
-RUNNERS = {"python": _run_python, "c": _write_c, "sh": _compile_c}
+RUNNERS = {"python": _run_python, "c": _write_c, "sh": _run_commands}
 
 
 @pytest.mark.parametrize(

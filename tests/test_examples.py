@@ -13,12 +13,14 @@ SMALL = {
     "many_chips": ["--epochs", "1", "--samples", "30", "--chips", "3", "--chip", "rram_wan"],
     "program_and_age": ["--epochs", "1", "--samples", "30", "--chips", "2"],
     "train_in_place": ["--epochs", "1", "--samples", "30", "--chip", "capacitor"],
+    "train_on_drivers": ["--epochs", "1", "--samples", "30"],
 }
 
 PRINTS = {
     "many_chips": ["digital:", "no faults: mean", "9.04 % stuck low, 1.75 % stuck high: mean"],
     "program_and_age": ["digital:", "as it drifts:", "drift compensation:"],
     "train_in_place": ["ideal:", "  counted:", "capacitor:", "  counted:"],
+    "train_on_drivers": ["in simulation:", "reference driver:", "noisy chip, isolated:"],
 }
 """How each line begins."""
 

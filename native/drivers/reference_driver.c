@@ -75,6 +75,8 @@ static xbarax_status Describe(xbarax_device* device, xbarax_description* descrip
 
 static xbarax_status Allocate(xbarax_device* device, uint32_t outputs, uint32_t inputs,
                               xbarax_array* id) {
+  if (outputs > kMost || inputs > kMost)
+    return Fail(device, XBARAX_INVALID_ARGUMENT, "larger than an array can be");
   Array* array = malloc(sizeof *array);
   float* weights = calloc((size_t)outputs * inputs, sizeof *weights);
   if (array == NULL || weights == NULL) {
@@ -140,7 +142,10 @@ static xbarax_status Update(xbarax_device* device, xbarax_array id, const float*
   Array* array = Find(device, id);
   if (array == NULL) return XBARAX_INVALID_ARGUMENT;
   const size_t size = (size_t)array->outputs * array->inputs;
-  for (size_t k = 0; k < size; ++k) array->weights[k] += deltas[k];
+  for (size_t k = 0; k < size; ++k) {
+    const float sum = array->weights[k] + deltas[k];
+    array->weights[k] = sum < kLow ? kLow : sum > kHigh ? kHigh : sum;
+  }
   return XBARAX_OK;
 }
 

@@ -23,7 +23,7 @@ def test_version(capsys, monkeypatch):
     ("word", "message"),
     [
         ("trian", "unknown command trian; did you mean train?"),
-        ("sing", "unknown command sing; expected one of train, chips, fit"),
+        ("sing", "unknown command sing; expected one of train, chips, fit, driver"),
         ("--verson", "unknown option --verson; did you mean --version?"),
         ("--zz", "unknown option --zz; expected one of --help, --version"),
     ],

@@ -3,9 +3,13 @@
 import ctypes
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import xbarax as xb
+from tests.hardware.driver_bench import Bench, CBench, PythonBench
 
 HERE = Path(__file__).parent
 
@@ -54,3 +58,23 @@ def make_library(tmp_path):
         return compile_library(source, tmp_path / "libchip.so", *(flags or ["-shared"]))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def counting_driver(tmp_path_factory) -> Path:
+    """`counting_driver.c`, compiled."""
+    target = tmp_path_factory.mktemp("driver") / "libcounting_driver.so"
+    include = f"-I{xb.hardware.include_dir()}"
+    return compile_library(HERE / "counting_driver.c", target, "-shared", "-std=gnu99", include)
+
+
+@pytest.fixture(params=["C", "Python"])
+def bench(request) -> Iterator[Bench]:
+    """A driver that remembers its calls, in C or in Python."""
+    if request.param == "C":
+        made: Bench = CBench(request.getfixturevalue("counting_driver"))
+    else:
+        made = PythonBench()
+    made.clear()
+    yield made
+    made.close()

@@ -20,7 +20,9 @@
  * Errors. A function returns XBARAX_OK or a status that says what kind of thing went wrong;
  * last_error says it in words. No exception, longjmp or exit may leave a driver. Programming, an
  * update or pulses that fail may leave their array with any weights; nothing else changes weights.
- * xbarax calls nothing with arguments outside of what is written here.
+ * An array that does not exist (any more), and one larger than described, are refused with
+ * XBARAX_INVALID_ARGUMENT. xbarax calls nothing with other arguments outside of what is written
+ * here.
  */
 #ifndef XBARAX_DRIVER_H_
 #define XBARAX_DRIVER_H_
@@ -72,8 +74,8 @@ typedef struct xbarax_description {
   float weight_low;      /* the range of weights, below */
   float weight_high;     /* and above */
   float weight_error;    /* programming and updates leave weights at most this far from the asked */
-  float read_noise;      /* standard deviation of a result for an input vector of length 1 */
-  float read_error;      /* a result's largest other error for an input vector of length 1 */
+  float read_noise;      /* standard deviation of a result, in units of the input vector's length */
+  float read_error;      /* largest other error of a result, in the same units */
 } xbarax_description;
 
 /* A device; the driver defines what it is. */

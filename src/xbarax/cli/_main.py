@@ -12,6 +12,7 @@ _COMMANDS = {
     "train": "train a spiking network, with or without crossbars, on spike-timing patterns",
     "chips": "list the published devices, or show one of them",
     "fit": "fit a pulse model to a measured response curve",
+    "driver": "check a chip's driver, or write one to begin with",
 }
 
 _HELP = """\
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: the words after ``xbarax``; None: those of the process.
 
     Returns:
-      The exit code: 0, 2 for an error of the user's, 130 after Ctrl-C, or 141 after a broken pipe.
+      The exit code: 0, 1 for a driver that fails its check, 2 for an error of the user's, 130 after
+      Ctrl-C, or 141 after a broken pipe.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

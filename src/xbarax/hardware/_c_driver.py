@@ -64,14 +64,14 @@ class CDriver(AbstractDriver):
 
     def read(self, array: int, inputs: np.ndarray) -> np.ndarray:
         """Reads (n, inputs) to (n, outputs)."""
-        results = np.empty((len(inputs), self._shapes[array][0]), np.float32)
+        results = _unwritten(len(inputs), self._shapes[array][0])
         call = self._table.read
         self._check(call(self._device, array, len(inputs), _floats(inputs), _floats(results)))
         return results
 
     def read_transposed(self, array: int, inputs: np.ndarray) -> np.ndarray:
         """Reads (n, outputs) to (n, inputs)."""
-        results = np.empty((len(inputs), self._shapes[array][1]), np.float32)
+        results = _unwritten(len(inputs), self._shapes[array][1])
         call = self._function("read_transposed")
         self._check(call(self._device, array, len(inputs), _floats(inputs), _floats(results)))
         return results
@@ -88,7 +88,7 @@ class CDriver(AbstractDriver):
 
     def read_out(self, array: int) -> np.ndarray:
         """The weights as they are."""
-        weights = np.empty(self._shapes[array], np.float32)
+        weights = _unwritten(*self._shapes[array])
         self._check(self._function("read_out")(self._device, array, _floats(weights)))
         return weights
 
@@ -108,6 +108,11 @@ class CDriver(AbstractDriver):
         known = status in Status.__members__.values()
         text = text if known else f"unknown status {status}: {text}"
         raise DriverError(text, Status(status) if known else Status.DEVICE_ERROR)
+
+
+def _unwritten(*shape: int) -> np.ndarray:
+    """Room for results, which are not a number before the driver writes them."""
+    return np.full(shape, np.nan, np.float32)
 
 
 def _floats(numbers: np.ndarray) -> Any:

@@ -63,8 +63,8 @@ class Description:
       weight_low: the lowest weight, dimensionless.
       weight_high: the highest weight.
       weight_error: programming and updates leave weights at most this far from what was asked.
-      read_noise: standard deviation of a result, for an input vector of Euclidean length 1.
-      read_error: a result's largest other error, for an input vector of length 1.
+      read_noise: standard deviation of a result, in units of the input vector's Euclidean length.
+      read_error: a result's largest other error, in the same units.
     """
 
     name: str

@@ -14,6 +14,7 @@ from xbarax import _kernels
 from xbarax.chip import AbstractStatefulChip, Kind
 from xbarax.hardware import _lifetimes, _native
 from xbarax.hardware._driver import Description
+from xbarax.hardware._platform import on_cpu
 
 State = dict[str, Any]
 
@@ -171,12 +172,14 @@ class DriverChip(AbstractStatefulChip):
         return self._written("update", state, delta)
 
     def _written(self, how: str, state: State, numbers: Array) -> State:
-        handle, count = _kernels.device_write(how, state["handle"], numbers, device=self.name)
+        handle = on_cpu(state["handle"], self)
+        handle, count = _kernels.device_write(how, handle, numbers, device=self.name)
         return {**state, "handle": handle, "saturated": state["saturated"] + count}
 
     def pulse(self, state: State, pulses: Array, key: Array | None) -> State:
         """The driver's `pulse`."""
-        handle = _kernels.device_pulse(state["handle"], pulses, device=self.name)
+        handle = on_cpu(state["handle"], self)
+        handle = _kernels.device_pulse(handle, pulses, device=self.name)
         return {**state, "handle": handle, "pulses": state["pulses"] + jnp.abs(pulses).sum()}
 
     def read(
@@ -185,18 +188,18 @@ class DriverChip(AbstractStatefulChip):
         """The driver's `read` or `read_transposed`, of all rows at once."""
         n_out, n_in, _ = state["extent"].shape
         n = n_in if transpose else n_out
-        return _kernels.device_read(
-            state["handle"], inputs, n, device=self.name, transpose=transpose
-        )
+        handle = on_cpu(state["handle"], self)
+        return _kernels.device_read(handle, inputs, n, device=self.name, transpose=transpose)
 
     def readout(self, state: State) -> Array:
         """The driver's `read_out`, or what stands for it."""
         shape = state["extent"].shape[:-1]
-        return _kernels.device_read_out(state["handle"], shape, device=self.name)
+        return _kernels.device_read_out(on_cpu(state["handle"], self), shape, device=self.name)
 
     def after(self, state: State, others: list[Array]) -> State:
         """The same handle, which depends on `others`."""
-        return {**state, "handle": _kernels.device_after(state["handle"], others)}
+        handle = on_cpu(state["handle"], self)
+        return {**state, "handle": _kernels.device_after(handle, others)}
 
     def report(self, state: State) -> dict[str, Array]:
         """`saturated` counts what was asked for beyond the range, `pulses` pulses as asked for."""

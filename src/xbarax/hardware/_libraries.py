@@ -5,6 +5,18 @@ from pathlib import Path
 from xbarax import _kernels
 
 
+def include_dir() -> Path:
+    """The folder to include `xbarax/driver.h` from, the interface that a driver in C implements.
+
+    Raises:
+      FileNotFoundError: this installation has none.
+    """
+    folder = Path(__file__).parent / "include"
+    if not (header := folder / "xbarax" / "driver.h").is_file():
+        raise FileNotFoundError(f"{header}: this installation lacks its header")
+    return folder
+
+
 def reference_library() -> Path:
     """The path of a library with the notebook's three functions, which computes exactly.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from xbarax.hardware import _functions, _isolated, _lifetimes, _native, _sources
+from xbarax.hardware import _functions, _isolated, _lifetimes, _native, _record, _sources
 from xbarax.hardware._driver import CAPABILITIES, AbstractDriver
 from xbarax.hardware._driver_chip import DriverChip
 from xbarax.hardware._functions import FunctionLibraryChip
@@ -56,7 +56,8 @@ def load(
 
     Raises:
       FileNotFoundError, IsADirectoryError: there is no such file.
-      OSError: the file is not a shared library for this machine.
+      OSError: the file is not a shared library for this machine; the recording cannot be made.
+      FileExistsError: there is a file where the recording should go.
       AttributeError: a function is missing; the message names it.
       ImportError, TypeError: there is no such class, or it is no driver.
       ValueError: a configuration that JSON cannot hold, a deadline that is not above 0.
@@ -88,8 +89,8 @@ def open_chip(
             f"a chip's driver works on the CPU, but JAX computes on {platform} here: use "
             'jax.config.update("jax_default_device", jax.devices("cpu")[0]), or JAX_PLATFORMS=cpu'
         )
-    table, config = _table_of(chip)
-    _native.open_device(chip.name, table, config)
+    with _record.recorded(chip, *_table_of(chip)) as (table, config):
+        _native.open_device(chip.name, table, config)
     _open_chips.add(chip)
     _tell_emulations(chip)
     return chip

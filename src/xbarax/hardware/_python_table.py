@@ -1,8 +1,10 @@
 """A driver in Python as a table of C functions."""
 
 import ctypes
+import functools
 import itertools
 import json
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -34,8 +36,10 @@ class PythonTable:
         self._devices: dict[int, _Open] = {}
         self._numbers = itertools.count(1)
         self._open_error = ctypes.create_string_buffer(b"")
+        own = {"open": self._open, "close": self._close, "last_error": self._last_error}
         self._callbacks = {
-            name: kind(getattr(self, f"_{name}")) for name, kind in FUNCTIONS.items()
+            name: kind(own.get(name) or functools.partial(self._call, name))
+            for name, kind in FUNCTIONS.items()
         }
         self.table = CTable(*VERSION, ctypes.sizeof(CTable), **self._callbacks)
 
@@ -56,7 +60,7 @@ class PythonTable:
     def _close(self, device: int) -> None:
         opened = self._devices.pop(device)
         try:
-            opened.driver.close()
+            opened.close()
         except BaseException as error:
             self._open_error = _text_of(error)  # there is nobody to tell
 
@@ -64,80 +68,70 @@ class PythonTable:
         opened = None if device is None else self._devices.get(device)
         return ctypes.addressof(self._open_error if opened is None else opened.error)
 
-    def _call(self, device: int, call: Callable[["_Open"], None]) -> int:
+    def _call(self, name: str, device: int, *arguments: Any) -> int:
         opened = self._devices[device]
         try:
-            call(opened)
+            getattr(opened, name)(*arguments)
         except BaseException as error:
             opened.error = _text_of(error)
             return _status_of(error)
         return Status.OK
 
-    def _describe(self, device: int, description: Any) -> int:
-        return self._call(device, lambda opened: _describe(opened.driver, description[0]))
-
-    def _allocate(self, device: int, outputs: int, inputs: int, array: Any) -> int:
-        def call(opened: _Open) -> None:
-            number = int(opened.driver.allocate(outputs, inputs))
-            opened.shapes[number] = (outputs, inputs)
-            array[0] = number
-
-        return self._call(device, call)
-
-    def _release(self, device: int, array: int) -> int:
-        def call(opened: _Open) -> None:
-            opened.driver.release(array)
-            opened.shapes.pop(array, None)
-
-        return self._call(device, call)
-
-    def _program(self, device: int, array: int, weights: Any) -> int:
-        return self._call(device, lambda o: o.driver.program(array, o.matrix(array, weights)))
-
-    def _update(self, device: int, array: int, deltas: Any) -> int:
-        return self._call(device, lambda o: o.driver.update(array, o.matrix(array, deltas)))
-
-    def _pulse(self, device: int, array: int, pulses: Any) -> int:
-        return self._call(device, lambda o: o.driver.pulse(array, o.matrix(array, pulses)))
-
-    def _read(self, device: int, array: int, n: int, inputs: Any, results: Any) -> int:
-        def call(opened: _Open) -> None:
-            to, origin = opened.shape(array)
-            given = opened.driver.read(array, _view(inputs, (n, origin)))
-            _store("read", given, results, (n, to))
-
-        return self._call(device, call)
-
-    def _read_transposed(self, device: int, array: int, n: int, inputs: Any, results: Any) -> int:
-        def call(opened: _Open) -> None:
-            origin, to = opened.shape(array)
-            given = opened.driver.read_transposed(array, _view(inputs, (n, origin)))
-            _store("read_transposed", given, results, (n, to))
-
-        return self._call(device, call)
-
-    def _read_out(self, device: int, array: int, weights: Any) -> int:
-        def call(opened: _Open) -> None:
-            _store("read_out", opened.driver.read_out(array), weights, opened.shape(array))
-
-        return self._call(device, call)
-
 
 class _Open:
-    """An open device: its driver, its arrays' shapes, its last error."""
+    """An open device: its driver, its arrays' shapes, its last error; the table's functions."""
 
     def __init__(self, driver: AbstractDriver):
-        self.driver = driver
-        self.shapes: dict[int, tuple[int, int]] = {}
+        self._driver = driver
+        self._shapes: dict[int, tuple[int, int]] = {}
         self.error = ctypes.create_string_buffer(b"")
 
-    def shape(self, array: int) -> tuple[int, int]:
-        if array not in self.shapes:
-            raise DriverError(f"there is no array {array}", Status.INVALID_ARGUMENT)
-        return self.shapes[array]
+    def close(self) -> None:
+        self._driver.close()
 
-    def matrix(self, array: int, numbers: Any) -> np.ndarray:
-        return _view(numbers, self.shape(array))
+    def describe(self, description: Any) -> None:
+        _describe(self._driver, description[0])
+
+    def allocate(self, outputs: int, inputs: int, array: Any) -> None:
+        number = self._driver.allocate(outputs, inputs)
+        if not (hasattr(number, "__index__") and 0 <= operator.index(number) < 2**64):
+            raise DriverError(
+                f"allocate: expected an array's number, 0 to 2⁶⁴ - 1, the driver "
+                f"returned {number!r}"
+            )
+        array[0] = operator.index(number)
+        self._shapes[array[0]] = (outputs, inputs)
+
+    def release(self, array: int) -> None:
+        self._driver.release(array)
+        self._shapes.pop(array, None)
+
+    def program(self, array: int, weights: Any) -> None:
+        self._driver.program(array, _view(weights, self._shape(array)))
+
+    def update(self, array: int, deltas: Any) -> None:
+        self._driver.update(array, _view(deltas, self._shape(array)))
+
+    def pulse(self, array: int, pulses: Any) -> None:
+        self._driver.pulse(array, _view(pulses, self._shape(array)))
+
+    def read(self, array: int, n: int, inputs: Any, results: Any) -> None:
+        to, origin = self._shape(array)
+        given = self._driver.read(array, _view(inputs, (n, origin)))
+        _store("read", given, results, (n, to))
+
+    def read_transposed(self, array: int, n: int, inputs: Any, results: Any) -> None:
+        origin, to = self._shape(array)
+        given = self._driver.read_transposed(array, _view(inputs, (n, origin)))
+        _store("read_transposed", given, results, (n, to))
+
+    def read_out(self, array: int, weights: Any) -> None:
+        _store("read_out", self._driver.read_out(array), weights, self._shape(array))
+
+    def _shape(self, array: int) -> tuple[int, int]:
+        if array not in self._shapes:
+            raise DriverError(f"there is no array {array}", Status.INVALID_ARGUMENT)
+        return self._shapes[array]
 
 
 def _view(numbers: Any, shape: tuple[int, int]) -> np.ndarray:

@@ -133,6 +133,6 @@ def _refuse_to_place(ty: CrossbarType, weights: Any) -> None:
     if not _hijax.is_concrete(weights):
         raise TypeError(
             f"{ty.str_short()} on {ty.chip!r}: an array of a real chip takes a place on it, which "
-            "compiled programs (jit, scan, grad, …) cannot do. Make the array outside; inside, "
+            "compiled programs (jit, scan, …) cannot do. Make the array outside; inside, "
             "program it with w + dw or xb.hardware.program(w, weights)"
         )
