@@ -100,6 +100,7 @@ ALSO = {
     "LOST_FOR_WRONG_ARRAY": {"allocate: beyond the largest", "allocate: until it is full"},
     "READ_CHANGES_STATE": {"read: tiny inputs"},
     "PULSE_ZERO_MOVES": {"pulse: the right weights"},
+    "COARSE_WEIGHTS": {"read: stated read_error"},  # which is at its edge, with the noise
 }
 
 # What the result must say, where it can be told.

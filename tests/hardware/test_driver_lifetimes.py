@@ -240,7 +240,7 @@ def test_an_array_that_is_deleted_while_a_program_runs_is_still_there(bench, chi
         "update": jax.jit(lambda w: xb.readout(xb.after(w, w @ X) + DW) @ X),
     }[use]
     run(make(chip)).block_until_ready()  # compiled
-    for _ in range(3):
+    for _ in range(2):
         w = make(chip)
         y = run(w)
         del w

@@ -136,6 +136,11 @@ def _open(native: ctypes.CDLL, path: str) -> None:
         return
     text = message.value.decode(errors="replace")
     if missing := [symbol for symbol in SYMBOLS if "does not export" in text and symbol in text]:
+        if len(missing) == len(SYMBOLS):
+            raise AttributeError(
+                f"{path} exports neither xbarax_driver_entry, as a driver does (xbarax/driver.h), "
+                f"nor {', '.join(SYMBOLS)}, as libraries of the first xbarax do"
+            )
         raise AttributeError(
             f"{path} does not export {', '.join(missing)}; a chip's library exports "
             f"{', '.join(SYMBOLS)}"

@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import threading
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -24,6 +25,9 @@ _EMULATION = {
 }
 
 _open_chips: set[DriverChip] = set()
+
+# Threads that load one chip at the same time must not open its device twice.
+_opening = threading.RLock()
 
 
 class EmulationWarning(UserWarning):
@@ -82,8 +86,16 @@ def open_chip(
 ) -> DriverChip:
     """Opens the device of a chip with these fields, and returns the chip."""
     chip = DriverChip(driver, config, isolated, deadline, record)
-    if chip in _open_chips:
-        return chip
+    with _opening:
+        if chip in _open_chips:
+            return chip
+        _open(chip)
+        _open_chips.add(chip)
+    _tell_emulations(chip)
+    return chip
+
+
+def _open(chip: DriverChip) -> None:
     if (platform := jax.default_backend()) != "cpu" and not _cpu_is_default():
         raise ValueError(
             f"a chip's driver works on the CPU, but JAX computes on {platform} here: use "
@@ -91,9 +103,6 @@ def open_chip(
         )
     with _record.recorded(chip, *_table_of(chip)) as (table, config):
         _native.open_device(chip.name, table, config)
-    _open_chips.add(chip)
-    _tell_emulations(chip)
-    return chip
 
 
 def _table_of(chip: DriverChip) -> tuple[CTable, str]:

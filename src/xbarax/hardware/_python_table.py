@@ -173,11 +173,17 @@ def _describe(driver: AbstractDriver, description: CDescription) -> None:
 
 
 def _status_of(error: BaseException) -> int:
-    if isinstance(error, DriverError):
-        return error.status
-    return next((s for kind, s in _KINDS if isinstance(error, kind)), Status.DEVICE_ERROR)
+    if not isinstance(error, DriverError):
+        return next((s for kind, s in _KINDS if isinstance(error, kind)), Status.DEVICE_ERROR)
+    status = getattr(error, "status", None)  # a subclass may have left it out
+    # What was raised is no success, whatever it says.
+    return status if isinstance(status, Status) and status else Status.DEVICE_ERROR
 
 
 def _text_of(error: BaseException) -> Any:
-    text = str(error) if isinstance(error, DriverError) else f"{type(error).__name__}: {error}"
+    try:
+        said = str(error)
+    except BaseException:
+        said = "(its text raises an exception)"
+    text = said if isinstance(error, DriverError) else f"{type(error).__name__}: {said}"
     return ctypes.create_string_buffer(text.encode(errors="replace").replace(b"\0", b"?"))
