@@ -158,7 +158,7 @@ KNOWN_GAPS = {
 
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])
 class TestDerivativesOfLoops:
-    """The one exception to the promise above: see "Derivatives of loops" in docs/three-functions.md."""
+    """The one exception to the promise above: see "Derivatives of loops" in three-functions.md."""
 
     @pytest.mark.parametrize("name", KNOWN_GAPS)
     @pytest.mark.parametrize("kind", ["scan", "fori_loop"])
