@@ -31,6 +31,7 @@ class Server {
     if (!memory_.Follow()) return Fail(XBARAX_NO_SPACE, "the process's memory does not suffice");
     memory_.Guard();
     const xbarax_status status = CallDriver();
+    if (getpid() != process_) _exit(0);  // a copy that the driver has forked
     if (status != XBARAX_OK) {
       if (status != kSaid) Fail(status, LastError());
       return;
@@ -120,6 +121,7 @@ class Server {
   const xbarax_driver* driver_;
   std::string why_not_;
   CallMemory memory_;
+  const pid_t process_ = getpid();
   xbarax_device* device_ = nullptr;
 };
 

@@ -1,6 +1,8 @@
 // A driver in another process: this program, started again.
 #include "device/isolated.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -75,6 +77,7 @@ xbarax_status Fault(const Chip& chip, float* behind) {
   }
   if (chip.fault == "exit") std::_Exit(3);
   if (chip.fault == "overrun") *behind = 1;
+  if (chip.fault == "fork" && fork() < 0) return XBARAX_DEVICE_ERROR;
   while (chip.fault == "hang") std::this_thread::sleep_for(std::chrono::seconds(1));
   return XBARAX_OK;
 }
@@ -195,6 +198,20 @@ void Faulty(const std::string& fault, const std::string& deadline, const char* s
   CHECK(read().empty() && y[1] == 3.0f);
 }
 
+// A copy of the process that a driver makes must not answer, too.
+void CopiesOfTheProcessEnd() {
+  const std::unique_ptr<Device> device = OpenOrFail(Launch("fork"));
+  const std::vector<float> w(1, 1.0f);
+  Handle handle;
+  Programmed now;
+  CHECK(device->Allocate(1, 1, &handle).empty());
+  CHECK(device->Program(handle, w.data(), 1, &now).empty());
+  for (float x = 0; x < 100; ++x) {
+    float y = -1;
+    CHECK(device->Read(now.handle, 1, &x, 1, &y, 1, false).empty() && y == x);
+  }
+}
+
 void WhatDoesNotOpenSaysWhy() {
   const auto refuses = [](const std::string& launch, const char* said) {
     std::string error;
@@ -257,6 +274,7 @@ int main(int argc, char** argv) {
   Faulty("crash", "20", "lost: the driver's process was ended by SIGSEGV", true);
   Faulty("exit", "20", "lost: the driver's process ended with exit code 3", true);
   Faulty("hang", "0.3", "lost: the driver did not answer within 0.3 s", true);
+  CopiesOfTheProcessEnd();
   WhatDoesNotOpenSaysWhy();
   DevicesHaveProcessesOfTheirOwn();
   return test::Result();
