@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 
 import jaxtyping
@@ -18,6 +19,13 @@ jaxtyping.install_import_hook("xbarax", f"{runtime_types.__name__}.check")
 def as_users_call(monkeypatch):
     """Without those checks, which would answer before the package's own messages do."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_garbage_to_look_through():
+    """The collector need not look at what the tests before have left: gigabytes, in the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["jax", "native"])

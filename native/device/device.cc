@@ -66,14 +66,14 @@ std::string Device::OpenDriver() {
   const xbarax_status opened = Call(driver_->open, config_.c_str(), &device_);
   if (opened != XBARAX_OK) {
     device_ = nullptr;
-    return "open: " + std::string(Name(opened)) + ": " + Reason();
+    return Said("open", opened);
   }
   if (device_ == nullptr) return "open: the driver says ok, and returns no device";
   xbarax_description description = {};
   description.struct_size = sizeof description;
   const xbarax_status status = Call(driver_->describe, device_, &description);
   std::string error =
-      status == XBARAX_OK ? CheckDescription(*driver_, description) : Failed("describe", 0, status);
+      status == XBARAX_OK ? CheckDescription(*driver_, description) : Said("describe", status);
   if (error.empty()) {
     description_ = description;
     lost_.clear();
@@ -81,6 +81,23 @@ std::string Device::OpenDriver() {
     CloseDriver();
   }
   return error;
+}
+
+xbarax_description Device::description() {
+  std::lock_guard<std::mutex> lock(one_call_at_a_time_);
+  return description_;
+}
+
+std::string Device::OpenIfLost() {
+  std::lock_guard<std::mutex> lock(one_call_at_a_time_);
+  return ReopenLost();
+}
+
+std::string Device::ReopenLost() {
+  if (lost_.empty()) return "";
+  CloseDriver();
+  const std::string error = OpenDriver();
+  return error.empty() ? "" : std::string(description_.name) + ": opening it again: " + error;
 }
 
 void Device::Close() {
@@ -118,10 +135,13 @@ std::string Device::Reason() {
   return Printable(thrown_.empty() ? driver_->last_error(device_) : thrown_.c_str());
 }
 
-std::string Device::Failed(const char* what, std::uint32_t id, xbarax_status status) {
-  std::string error = std::string(description_.name) + ": " + what +
-                      (id ? " of array " + std::to_string(id) : "") + ": " + Name(status) + ": " +
-                      Reason();
+std::string Device::Said(const std::string& what, xbarax_status status) {
+  return what + ": " + Name(status) + ": " + Reason();
+}
+
+std::string Device::Failed(const std::string& what, std::uint32_t id, xbarax_status status) {
+  const std::string of = id ? " of array " + std::to_string(id) : "";
+  std::string error = std::string(description_.name) + ": " + Said(what + of, status);
   if (status == XBARAX_LOST) {
     lost_ = error;
     for (auto& [_, layer] : layers_) {
@@ -167,7 +187,8 @@ void Device::Release(std::uint32_t id) {
 std::string Device::Begin() {
   if (!lost_.empty())
     return std::string(description_.name) + " is lost since an earlier call (" + lost_ +
-           "): xb.hardware.recover(w) opens it again and programs w";
+           "): xb.hardware.recover(w) opens it again and programs w; where there is no array yet, "
+           "xb.hardware.load opens it again";
   if (device_ == nullptr)
     return std::string(description_.name) + " is closed: xb.hardware.load opens it again";
   std::vector<std::uint32_t> ids;
@@ -184,7 +205,10 @@ std::string Device::Begin() {
     for (const Tile& tile : tiles) {
       if (!lost_.empty()) break;  // with the chip, its arrays are gone
       const xbarax_status status = Call(driver_->release, device_, tile.array);
-      if (status != XBARAX_OK && error.empty()) error = Failed("release", id, status);
+      if (status != XBARAX_OK && error.empty())
+        error = Failed("release", id, status) +
+                " (of an array that nothing stands for any more, before the call that was asked "
+                "for, which was not made)";
     }
   }
   return error;
@@ -202,22 +226,39 @@ std::string Device::Allocate(std::size_t out, std::size_t in, Handle* handle) {
   return "";
 }
 
+// Whether a living array of the chip has that number.
+bool Device::IsTaken(xbarax_array array) const {
+  for (const auto& [_, layer] : layers_)
+    for (const Tile& tile : layer.tiles)
+      if (tile.array == array) return true;
+  return false;
+}
+
 // Allocates the layer's tiles, all or none.
 std::string Device::Place(Layer* layer) {
   const std::size_t most_out = description_.max_outputs, most_in = description_.max_inputs;
   std::vector<Tile> tiles;
+  const std::size_t count = ((layer->out - 1) / most_out + 1) * ((layer->in - 1) / most_in + 1);
+  const auto give_up = [&](std::string error) {
+    if (count > 1)
+      error += " (array " + std::to_string(tiles.size() + 1) + " of the " + std::to_string(count) +
+               " that [" + std::to_string(layer->out) + ", " + std::to_string(layer->in) +
+               "] weights take)";
+    if (lost_.empty())
+      for (const Tile& made : tiles) Call(driver_->release, device_, made.array);
+    return error;
+  };
   for (std::size_t o = 0; o < layer->out; o += most_out) {
     for (std::size_t i = 0; i < layer->in; i += most_in) {
       Tile tile{0, o, std::min(most_out, layer->out - o), i, std::min(most_in, layer->in - i)};
       const xbarax_status status =
           Call(driver_->allocate, device_, static_cast<std::uint32_t>(tile.out),
                static_cast<std::uint32_t>(tile.in), &tile.array);
-      if (status != XBARAX_OK) {
-        std::string error = Failed("allocate", 0, status);
-        if (lost_.empty())
-          for (const Tile& made : tiles) Call(driver_->release, device_, made.array);
-        return error;
-      }
+      if (status != XBARAX_OK) return give_up(Failed("allocate", 0, status));
+      const auto same = [&](const Tile& other) { return other.array == tile.array; };
+      if (IsTaken(tile.array) || std::any_of(tiles.begin(), tiles.end(), same))
+        return give_up(std::string(description_.name) + ": allocate: the driver gave the number " +
+                       std::to_string(tile.array) + " to two arrays");
       tiles.push_back(tile);
     }
   }
@@ -423,10 +464,7 @@ std::string Device::ReadOutTiles(std::uint32_t id, const Layer& layer, float* we
 
 std::string Device::Recover(std::uint32_t id, Handle* handle) {
   std::lock_guard<std::mutex> lock(one_call_at_a_time_);
-  if (!lost_.empty()) {
-    CloseDriver();
-    if (std::string error = OpenDriver(); !error.empty()) return error;
-  }
+  if (std::string error = ReopenLost(); !error.empty()) return error;
   if (std::string error = Begin(); !error.empty()) return error;
   const auto found = layers_.find(id);
   if (found == layers_.end())

@@ -39,7 +39,7 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  const xbarax_description& description() const { return description_; }
+  xbarax_description description();
   // Closes the chip; all later calls are refused.
   void Close();
 
@@ -59,6 +59,8 @@ class Device {
   // Gives the array's current value, whatever happened since. Opens a chip that was lost anew, and
   // programs an array whose weights are in doubt with those that were last asked for.
   std::string Recover(std::uint32_t id, Handle* handle);
+  // Opens a chip that was lost anew; its arrays still have to be recovered.
+  std::string OpenIfLost();
 
  private:
   // A part of a layer that one array of the chip has.
@@ -79,17 +81,20 @@ class Device {
       : driver_(driver), config_(std::move(config)) {}
 
   std::string OpenDriver();
+  std::string ReopenLost();
   void CloseDriver();
   template <class Status, class... Parameters, class... Arguments>
   xbarax_status Call(Status (*function)(Parameters...), Arguments... arguments);
   std::string Reason();
 
   bool Can(std::uint32_t capability) const { return description_.capabilities & capability; }
-  std::string Failed(const char* what, std::uint32_t id, xbarax_status status);
+  std::string Said(const std::string& what, xbarax_status status);
+  std::string Failed(const std::string& what, std::uint32_t id, xbarax_status status);
   std::string Find(const char* what, Handle handle, Layer** layer);
   std::string WrongSize(const char* what, std::uint32_t id, const Layer& layer, std::size_t size);
   std::string NotFinite(const char* what, std::uint32_t id, std::size_t bad) const;
   std::string Begin();
+  bool IsTaken(xbarax_array array) const;
   std::string Place(Layer* layer);
   template <class T, class Function>
   std::string WriteTiles(std::uint32_t id, Layer* layer, const char* what, const T* numbers,

@@ -38,7 +38,8 @@ std::shared_ptr<Device> FindDevice(const std::string& name, std::string* error) 
   std::lock_guard<std::mutex> lock(registry.mutex);
   const auto found = registry.devices.find(name);
   if (found != registry.devices.end()) return found->second;
-  *error = "no chip is open as " + name + ": xb.hardware.load opens it";
+  *error = "no chip is open with [driver, config, isolated, deadline, record] = " + name +
+           ": xb.hardware.load opens it";
   return nullptr;
 }
 

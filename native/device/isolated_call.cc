@@ -69,24 +69,29 @@ bool CallMemory::Grow(std::size_t question_size, std::size_t answer_size) {
     if (ftruncate(fd_, static_cast<off_t>(size)) != 0 || !Map(size)) return false;
   }
   call().memory_size = size_;
-  call().question_size = question_size;
-  call().answer_size = answer_size;
+  call().question_size = question_size_ = question_size;
+  call().answer_size = answer_size_ = answer_size;
   return true;
 }
 
-bool CallMemory::Follow() { return call().memory_size == size_ || Map(call().memory_size); }
+bool CallMemory::Follow() {
+  if (call().memory_size != size_ && !Map(call().memory_size)) return false;
+  question_size_ = call().question_size;
+  answer_size_ = call().answer_size;
+  return true;
+}
 
 char* CallMemory::question() { return static_cast<char*>(memory_) + kFirst; }
 
-char* CallMemory::answer() { return question() + Aligned(call().question_size); }
+char* CallMemory::answer() { return question() + Aligned(question_size_); }
 
 void CallMemory::Guard() {
-  std::memset(answer(), 0xFF, call().answer_size);
-  std::memset(answer() + call().answer_size, kGuard, kGuardSize);
+  std::memset(answer(), 0xFF, answer_size_);
+  std::memset(answer() + answer_size_, kGuard, kGuardSize);
 }
 
 bool CallMemory::IsIntact() {
-  const char* guard = answer() + call().answer_size;
+  const char* guard = answer() + answer_size_;
   return std::all_of(guard, guard + kGuardSize,
                      [](char c) { return static_cast<unsigned char>(c) == kGuard; });
 }

@@ -65,6 +65,8 @@ class CallMemory {
   int fd_;
   void* memory_ = nullptr;
   std::size_t size_ = 0;
+  // Those of the call, which is in memory that the other process can write to at any time.
+  std::size_t question_size_ = 0, answer_size_ = 0;
 };
 
 // Sends a byte; false: the other end is gone.

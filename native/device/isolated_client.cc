@@ -90,10 +90,13 @@ class Process {
     return error;
   }
 
-  // Ends it, if it has not ended by itself, and tells how it ended.
+  // Ends it, if it has not ended by itself, and tells how it ended. What the driver has started
+  // ends with it: it may hold the chip.
   std::string End(double seconds) {
     if (id_ <= 0) return "is gone";
+    const pid_t group = id_;
     if (!Reap(seconds)) Kill();
+    kill(-group, SIGKILL);
     return NameOfEnd(status_);
   }
 
@@ -111,7 +114,11 @@ class Process {
     posix_spawn_file_actions_adddup2(&actions, socket, kServerSocket);
     posix_spawn_file_actions_adddup2(&actions, memory, kServerMemory);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    errno = posix_spawn(&id_, words[0], &actions, nullptr, words.data(), environ);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);  // the first of its own group
+    errno = posix_spawn(&id_, words[0], &actions, &attributes, words.data(), environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (errno == 0) return "";
     id_ = 0;
@@ -182,7 +189,7 @@ class IsolatedDevice {
     const xbarax_status status = Ask(Function::kAllocate, nullptr, 0, nullptr, 0, deadline_);
     if (status != XBARAX_OK) return status;
     *array = memory_.call().array;
-    shapes_[*array] = {outputs, inputs};
+    shapes_.emplace(*array, Shape{outputs, inputs});  // a number that is taken keeps its shape
     return XBARAX_OK;
   }
 
@@ -226,7 +233,8 @@ class IsolatedDevice {
     const Received received =
         Send(process_.socket()) ? Receive(process_.socket(), deadline) : Received::kGone;
     if (received != Received::kYes) return Gone(received, deadline);
-    if (call.status != XBARAX_OK) return Fail(call.status, call.text);
+    if (const xbarax_status status = call.status; status != XBARAX_OK)
+      return Fail(status, std::string(call.text, strnlen(call.text, sizeof call.text)));
     if (answer_size > 0) std::memcpy(answer, memory_.answer(), answer_size);
     return XBARAX_OK;
   }

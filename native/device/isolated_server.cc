@@ -1,7 +1,14 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <exception>
+#include <string>
+#include <thread>
 
 #include "device/description.h"
 #include "device/isolated.h"
@@ -10,18 +17,43 @@
 namespace xbarax {
 namespace {
 
+// How long a driver may take to return once nobody waits for it any more.
+constexpr unsigned kSecondsToReturn = 5;
+
+// The same end under a number that a driver does not hit when it uses one that was closed.
+int MoveAway(int fd) {
+  const int moved = fcntl(fd, F_DUPFD_CLOEXEC, 200);
+  if (moved < 0) return fd;
+  close(fd);
+  return moved;
+}
+
+// Ends this process, and what the driver has started, some time after the other one is gone, also
+// in the middle of a driver's call: else they would keep the chip.
+void EndAfterTheOther(int socket) {
+  pollfd gone = {socket, 0, 0};  // which waits for the other end to be closed, and for that alone
+  while (poll(&gone, 1, -1) < 0 && errno == EINTR) continue;
+  sleep(kSecondsToReturn);
+  if (getpgrp() == getpid()) kill(0, SIGKILL);
+  _exit(1);
+}
+
 class Server {
  public:
   Server(const xbarax_driver* driver, std::string why_not)
-      : driver_(driver), why_not_(std::move(why_not)), memory_(kServerMemory) {
+      : driver_(driver),
+        why_not_(std::move(why_not)),
+        socket_(MoveAway(kServerSocket)),
+        memory_(MoveAway(kServerMemory)) {
     if (driver_ != nullptr) why_not_ = CheckTable(driver_);
+    std::thread(EndAfterTheOther, socket_).detach();
   }
 
   void Run() {
-    while (Receive(kServerSocket, -1) == Received::kYes) {
+    while (Receive(socket_, -1) == Received::kYes) {
       Answer();
       const bool last = memory_.call().function == Function::kClose;
-      if (!Send(kServerSocket) || last) return;
+      if (!Send(socket_) || last) return;
     }
     Close();  // the other process is gone
   }
@@ -30,7 +62,15 @@ class Server {
   void Answer() {
     if (!memory_.Follow()) return Fail(XBARAX_NO_SPACE, "the process's memory does not suffice");
     memory_.Guard();
-    const xbarax_status status = CallDriver();
+    xbarax_status status;
+    try {
+      status = CallDriver();
+    } catch (const std::exception& thrown) {
+      status = Say(XBARAX_DEVICE_ERROR,
+                   (std::string("the driver threw an exception: ") + thrown.what()).c_str());
+    } catch (...) {
+      status = Say(XBARAX_DEVICE_ERROR, "the driver threw an exception");
+    }
     if (getpid() != process_) _exit(0);  // a copy that the driver has forked
     if (status != XBARAX_OK) {
       if (status != kSaid) Fail(status, LastError());
@@ -120,6 +160,7 @@ class Server {
 
   const xbarax_driver* driver_;
   std::string why_not_;
+  const int socket_;  // closed with the process, since its watcher waits for it
   CallMemory memory_;
   const pid_t process_ = getpid();
   xbarax_device* device_ = nullptr;
@@ -129,7 +170,6 @@ class Server {
 
 void ServeDriver(const xbarax_driver* driver, const std::string& why_not) {
   Server(driver, why_not).Run();
-  close(kServerSocket);
 }
 
 }  // namespace xbarax

@@ -50,6 +50,11 @@ XBARAX_EXPORT int xbarax_device_describe(const char* name, xbarax_description* d
   });
 }
 
+XBARAX_EXPORT int xbarax_device_open_if_lost(const char* name, char* error, size_t error_size) {
+  return xbarax::WithDevice(name, error, error_size,
+                            [](xbarax::Device& device) { return device.OpenIfLost(); });
+}
+
 // The new array's id and generation go to handle[2].
 XBARAX_EXPORT int xbarax_device_allocate(const char* name, size_t out, size_t in, uint32_t* handle,
                                          char* error, size_t error_size) {

@@ -31,6 +31,7 @@ xbarax_status failure = XBARAX_DEVICE_ERROR;
 bool returns_nan = false;
 bool returns_nothing = false;
 bool throws = false;
+bool repeats = false;
 const char* text = "the wire is loose";
 int open_devices = 0;
 
@@ -63,7 +64,7 @@ xbarax_status Allocate(xbarax_device* device, uint32_t out, uint32_t in, xbarax_
     ++calls["allocate"];
     return XBARAX_NO_SPACE;
   }
-  *array = ++device->last;
+  *array = repeats ? device->last : ++device->last;
   device->weights[*array].resize(out * in);
   device->shapes[*array] = {out, in};
   return Count("allocate");
@@ -447,7 +448,8 @@ void PlacesAreFreedAtTheNextCall() {
   Handle first, second;
   CHECK(device->Allocate(4, 2, &first).empty());  // two of the chip's arrays
   calls.clear();
-  CHECK(Says(device->Allocate(4, 2, &second), {"allocate: no space"}));
+  CHECK(Says(device->Allocate(4, 2, &second),
+             {"allocate: no space", "array 2 of the 2 that [4, 2] weights take"}));
   CHECK(calls["allocate"] == 2 && calls["release"] == 1);  // what was made is given back
   device->Release(first.id);
   CHECK(calls["release"] == 1);
@@ -460,6 +462,17 @@ void PlacesAreFreedAtTheNextCall() {
     device->Release(second.id);
     if (!device->Allocate(4, 2, &second).empty()) CHECK(!"allocate");
   }
+}
+
+void NumbersThatRepeatAreRefused() {
+  Reset();
+  const std::unique_ptr<Device> device = OpenOrFail();
+  Handle first, second;
+  CHECK(device->Allocate(2, 3, &first).empty());
+  repeats = true;
+  CHECK(Says(device->Allocate(2, 3, &second), {"gave the number 1 to two arrays"}));
+  repeats = false;
+  CHECK(device->Allocate(2, 3, &second).empty());
 }
 
 void BadDriversAreRefused() {
@@ -521,6 +534,7 @@ int main() {
   CallsFromManyThreadsComeOneAtATime();
   WeightsBeyondTheRangeAreCounted();
   PlacesAreFreedAtTheNextCall();
+  NumbersThatRepeatAreRefused();
   BadDriversAreRefused();
   return test::Result();
 }

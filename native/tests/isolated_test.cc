@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,8 +21,8 @@
 namespace xbarax {
 namespace {
 
-// ---- The driver there: one array; it does what its configuration says at its second read.
-// --------
+// ---- The driver there: it has one array, and does what its configuration says at the second read
+// -
 
 struct Chip {
   std::string fault;
@@ -76,6 +77,7 @@ xbarax_status Fault(const Chip& chip, float* behind) {
     std::raise(SIGSEGV);
   }
   if (chip.fault == "exit") std::_Exit(3);
+  if (chip.fault == "throw") throw std::runtime_error("no such register");
   if (chip.fault == "overrun") *behind = 1;
   if (chip.fault == "fork" && fork() < 0) return XBARAX_DEVICE_ERROR;
   while (chip.fault == "hang") std::this_thread::sleep_for(std::chrono::seconds(1));
@@ -198,6 +200,23 @@ void Faulty(const std::string& fault, const std::string& deadline, const char* s
   CHECK(read().empty() && y[1] == 3.0f);
 }
 
+// Also one that has no array to recover.
+void ALostChipIsOpenedAgain() {
+  const std::unique_ptr<Device> device = OpenOrFail(Launch("exit"));
+  Handle handle;
+  const std::vector<float> w(1, 1.0f);
+  float y;
+  Programmed now;
+  CHECK(device->Allocate(1, 1, &handle).empty());
+  CHECK(device->Program(handle, w.data(), 1, &now).empty());
+  for (int k = 0; k < 2; ++k) device->Read(now.handle, 1, w.data(), 1, &y, 1, false);
+  device->Release(handle.id);
+  CHECK(Says(device->Allocate(1, 1, &handle), "xb.hardware.load opens it again"));
+  CHECK(device->OpenIfLost().empty());
+  CHECK(device->OpenIfLost().empty());
+  CHECK(device->Allocate(1, 1, &handle).empty());
+}
+
 // A copy of the process that a driver makes must not answer, too.
 void CopiesOfTheProcessEnd() {
   const std::unique_ptr<Device> device = OpenOrFail(Launch("fork"));
@@ -270,10 +289,12 @@ int main(int argc, char** argv) {
   program = argv[0];
   CallsArePassedOn();
   Faulty("error", "20", "device error: the wire is loose", false);
+  Faulty("throw", "20", "device error: the driver threw an exception: no such register", false);
   Faulty("overrun", "20", "wrote beyond the end of its results", false);
   Faulty("crash", "20", "lost: the driver's process was ended by SIGSEGV", true);
   Faulty("exit", "20", "lost: the driver's process ended with exit code 3", true);
   Faulty("hang", "0.3", "lost: the driver did not answer within 0.3 s", true);
+  ALostChipIsOpenedAgain();
   CopiesOfTheProcessEnd();
   WhatDoesNotOpenSaysWhy();
   DevicesHaveProcessesOfTheirOwn();

@@ -212,7 +212,7 @@ def test_a_library_that_cannot_be_used_is_an_error_of_the_users(
 ):
     error, message = LIBRARIES_REFUSED[what]
 
-    def refuse(path):
+    def refuse(path, **options):
         raise error(message)
 
     monkeypatch.setattr(hardware, "load", refuse)

@@ -66,21 +66,6 @@ class Good(xb.hardware.AbstractDriver):
         return self.find(array)
 
 
-class KeepsView(Good):
-    def program(self, array, weights):
-        self.find(array)
-        self.weights[array] = weights
-
-    def update(self, array, deltas):
-        self.weights[array] = np.clip(self.find(array) + deltas, 0, 2)
-
-
-class WritesInputs(Good):
-    def read(self, array, inputs):
-        inputs *= 2
-        return super().read(array, inputs) / 2
-
-
 class ForgetsMethod(Good):
     def describe(self):
         said = super().describe()

@@ -167,8 +167,6 @@ def test_a_bug_is_found_by_the_right_check(bug, misbehaving):
 @pytest.mark.parametrize(
     ("name", "check", "says"),
     [
-        ("KeepsView", "buffers: not used after the call", "looks like what the buffer held"),
-        ("WritesInputs", "read: one vector", "read-only"),
         ("ForgetsMethod", "describe: capabilities", "none in the class for pulse"),
         ("FailsToClose", "open and close, again", "OSError: the port is gone"),
         ("ReturnsRow", "read: one vector", "expected float32 of shape (1, 5)"),

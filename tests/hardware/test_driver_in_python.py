@@ -220,8 +220,6 @@ def test_what_drivers_are_given(load):
         def method(self, array, *given):
             if given:
                 seen[name] = given[0].shape, given[0].dtype, given[0].flags
-                with pytest.raises(ValueError, match="read-only"):
-                    given[0][...] = 0
             return getattr(PythonChip, name)(self, array, *given)
 
         return method
@@ -238,19 +236,22 @@ def test_what_drivers_are_given(load):
         assert dtype == (np.int32 if name == "pulse" else np.float32)
 
 
-def test_a_view_that_is_kept_does_no_harm_to_the_copy(load):
-    """The contract says to copy: who does has what was given, whatever came after."""
-    copies = []
+def test_what_is_kept_is_the_drivers_own(load):
+    """Neither does what comes after change it, nor does the driver change what it was made of."""
+    kept = []
 
     def update(self, array, deltas):
-        copies.append(deltas.copy())
         PythonChip.update(self, array, deltas)
+        deltas += 1
+        kept.append(deltas)
 
     w = xb.MemristiveCrossbarArray(W, load(update=update))
-    for k in range(5):
-        w = w + jnp.full((3, 5), float(k))
+    given = [jnp.full((3, 5), float(k)) for k in range(5)]
+    for deltas in given:
+        w = w + deltas
     np.testing.assert_array_equal(xb.readout(w), W + 10)
-    assert [float(kept[0, 0]) for kept in copies] == [0, 1, 2, 3, 4]
+    assert [float(deltas[0, 0]) for deltas in kept] == [1, 2, 3, 4, 5]
+    assert [float(deltas[0, 0]) for deltas in given] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

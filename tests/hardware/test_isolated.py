@@ -203,6 +203,34 @@ def test_the_process_ends_with_the_program(driver):
         psutil.Process(int(done.stdout)).wait(timeout=20)
 
 
+def test_a_hanging_driver_ends_with_the_program():
+    """Where the program is killed while it waits: else the process would keep the chip."""
+    program = (
+        "import os, psutil, threading, numpy as np, xbarax as xb\n"
+        "config = {'fault': 'hang', 'of': 'read', 'call': 1}\n"
+        "name = 'tests.hardware.faulty_chip:FaultyChip'\n"
+        "chip = xb.hardware.load(name, config=config, isolated=True)\n"
+        "w = xb.MemristiveCrossbarArray(np.ones((1, 1), np.float32), chip)\n"
+        "print(*[child.pid for child in psutil.Process().children()], flush=True)\n"
+        "threading.Timer(1, lambda: os.kill(os.getpid(), 9)).start()\n"
+        "(w @ np.ones(1, np.float32)).block_until_ready()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(done.stdout)).wait(timeout=60)
+
+
+def test_a_library_is_not_loaded_into_this_process(make_library):
+    text = """
+    #include <stdlib.h>
+    __attribute__((constructor)) static void at_once(void) { _Exit(5); }
+    const void* xbarax_driver_entry(void) { return 0; }
+    """
+    with pytest.raises(xb.hardware.DriverError, match="process ended with exit code 5"):
+        xb.hardware.load(make_library(text), isolated=True)
+
+
 REFUSALS = {
     "tests.hardware.faulty_chip:Missing": "open: invalid argument: ImportError: .*has no Missing",
     "tests.hardware.no_such_module:Chip": "open: invalid argument: ModuleNotFoundError: No module",

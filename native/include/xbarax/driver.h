@@ -94,8 +94,8 @@ typedef struct xbarax_driver {
   xbarax_status (*open)(const char* config, xbarax_device** device);
   /* Closes it, with all its arrays. */
   void (*close)(xbarax_device* device);
-  /* What went wrong in the last call that failed: text, ended by a zero, valid until the next call.
-   * With NULL: in the last open, of any thread. Never returns NULL. */
+  /* What went wrong in the last call that failed: text in UTF-8, ended by a zero, valid until the
+   * next call. With NULL: in the last open, of any thread. Never returns NULL. */
   const char* (*last_error)(xbarax_device* device);
   /* Says what the device is. The same for as long as it is open. */
   xbarax_status (*describe)(xbarax_device* device, xbarax_description* description);

@@ -126,6 +126,8 @@ def _check(arguments: Sequence[str]) -> int:
         results = hardware.check(
             options.driver, config=config, deadline=options.deadline, on_result=_show
         )
+    except BrokenPipeError:
+        raise  # of standard output
     except (OSError, ImportError, TypeError, ValueError) as error:
         raise UserError(str(error)) from error
     print(_summary(options.driver, results))

@@ -1,5 +1,6 @@
 """``xbarax train``: trains a network in a run folder, and continues runs that were stopped."""
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -115,6 +116,12 @@ def _parse_config(arguments: Sequence[str], default: train.TrainConfig) -> train
 def _make_task(config: train.TrainConfig) -> train.Task:
     if is_hardware(config.chip):
         _open_chip(config)
+        try:
+            return train.make_task(config)
+        # What a real chip cannot hold, or fails to.
+        except (ValueError, hardware.DriverError, jax.errors.JaxRuntimeError) as error:
+            _forget_failure()
+            raise UserError(str(error)) from error
     return train.make_task(config)
 
 
@@ -164,6 +171,7 @@ def _train(task: train.Task, folder: train.RunFolder) -> int:
     except jax.errors.JaxRuntimeError as error:
         if not is_hardware(task.config.chip):
             raise
+        _forget_failure()
         raise UserError(f"{error}; to continue: {_again(folder)}") from error
     except KeyboardInterrupt:
         print(f"\nxbarax: interrupted; to continue: {_again(folder)}", file=sys.stderr)
@@ -172,6 +180,15 @@ def _train(task: train.Task, folder: train.RunFolder) -> int:
         print(f"crossbars counted: {counted}")
     print(f"test accuracy {last.test_accuracy:.2%}, run folder {folder.path}")
     return 0
+
+
+def _forget_failure() -> None:
+    """Keeps JAX from telling at the end of the process, as a traceback, what has been told."""
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        jax.effects_barrier()
+    # JAX knows of the last program alone.
+    jax.jit(lambda: jax.debug.callback(lambda: None))()
+    jax.effects_barrier()
 
 
 def _again(folder: train.RunFolder) -> str:

@@ -96,8 +96,8 @@ class AbstractDriver(abc.ABC):
     module:Class`. What `describe` names as capabilities needs the method of that name.
 
     xbarax makes one call at a time, from any thread. Arrays of numbers are C-contiguous, float32
-    (pulses: int32), read-only, and valid during the call alone: copy what is kept. What is raised
-    reaches the user as text; a `ValueError` says that an argument cannot be, a `MemoryError` that
+    (pulses: int32), and the driver's own, to keep or to change. What is raised reaches the user as
+    text; a `ValueError` says that an argument cannot be, a `MemoryError` that
     the chip has no room, a `TimeoutError` that it did not answer, a `DeviceLostError` or
     `ConnectionError` that it is gone until it is opened anew. Programming, an update or pulses
     that fail may leave their array with any weights; nothing else changes weights.

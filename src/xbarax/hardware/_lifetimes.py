@@ -43,16 +43,20 @@ def settle(wait: bool = False) -> None:
     """
     if not _gone:
         return
-    living = [(device, handles) for device, handles, _ in list(_living.values())]
-    if not wait and not all(_is_ready(handles) for _, handles in [*living, *_gone]):
+    if not wait and not all(_is_ready(handles) for _, handles in [*_of_the_living(), *_gone]):
         return
+    # In this order: what dies in between stays for the next time.
     gone = [_gone.popleft() for _ in range(len(_gone))]
-    due = _arrays(gone) - _arrays(living)
+    due = _arrays(gone) - _arrays(_of_the_living())
     if not due:
         return
     wait_for_programs()  # one that reads an array may be running, and nobody wait for it but us
     for device, array in due:
         _native.release(device, array)
+
+
+def _of_the_living() -> list[tuple[str, Array]]:
+    return [(device, handles) for device, handles, _ in list(_living.values())]
 
 
 def wait_for_programs() -> None:

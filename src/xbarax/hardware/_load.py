@@ -1,10 +1,12 @@
 """Opens chips."""
 
 import atexit
+import contextlib
 import json
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import jax
 
 from xbarax.hardware import _functions, _isolated, _lifetimes, _native, _record, _sources
-from xbarax.hardware._driver import CAPABILITIES, AbstractDriver
+from xbarax.hardware._driver import CAPABILITIES, AbstractDriver, DriverError
 from xbarax.hardware._driver_chip import DriverChip
 from xbarax.hardware._functions import FunctionLibraryChip
 from xbarax.hardware._table import CTable
@@ -51,12 +53,14 @@ def load(
       config: what the driver's `open` gets, a dictionary of what JSON can hold; None: nothing.
       isolated: whether to run the driver in a process of its own. If it crashes or hangs, the
         program gets an exception, and `xbarax.hardware.recover` starts it again.
-      deadline: how long a call may take there, in seconds.
+      deadline: how long a call may take there, in seconds. Opening the device may take 60 s
+        whatever it is.
       record: a file to record all calls to, with their data: see `xbarax.hardware.replay`.
 
     Returns:
       A chip for `xbarax.MemristiveCrossbarArray(weights, chip=…)`, on CPU. Loading the same with
-      the same arguments gives the same chip, which stays open until `xbarax.hardware.close`.
+      the same arguments gives the same chip, which stays open until `xbarax.hardware.close`; one
+      that was lost is opened again.
 
     Raises:
       FileNotFoundError, IsADirectoryError: there is no such file.
@@ -88,6 +92,8 @@ def open_chip(
     chip = DriverChip(driver, config, isolated, deadline, record)
     with _opening:
         if chip in _open_chips:
+            with _named(chip):
+                _native.open_if_lost(chip.name)
             return chip
         _open(chip)
         _open_chips.add(chip)
@@ -101,8 +107,17 @@ def _open(chip: DriverChip) -> None:
             f"a chip's driver works on the CPU, but JAX computes on {platform} here: use "
             'jax.config.update("jax_default_device", jax.devices("cpu")[0]), or JAX_PLATFORMS=cpu'
         )
-    with _record.recorded(chip, *_table_of(chip)) as (table, config):
+    with _named(chip), _record.recorded(chip, *_table_of(chip)) as (table, config):
         _native.open_device(chip.name, table, config)
+
+
+@contextlib.contextmanager
+def _named(chip: DriverChip) -> Iterator[None]:
+    """Says which driver it was that did not open: before it has, it has no name."""
+    try:
+        yield
+    except DriverError as error:
+        raise DriverError(f"{chip.driver}: {error}", error.status) from error.__cause__
 
 
 def _table_of(chip: DriverChip) -> tuple[CTable, str]:

@@ -15,6 +15,11 @@ def open_device(name: str, table: CTable, config: str) -> None:
     _call("xbarax_device_open", name.encode(), ctypes.byref(table), config.encode())
 
 
+def open_if_lost(name: str) -> None:
+    """Opens a device that was lost anew; its arrays have to be recovered."""
+    _call("xbarax_device_open_if_lost", name.encode())
+
+
 def close_device(name: str) -> None:
     """Closes a device; nothing happens if none is open under `name`."""
     _kernels.library().xbarax_device_close(name.encode())

@@ -107,22 +107,22 @@ class _Open:
         self._shapes.pop(array, None)
 
     def program(self, array: int, weights: Any) -> None:
-        self._driver.program(array, _view(weights, self._shape(array)))
+        self._driver.program(array, _array(weights, self._shape(array)))
 
     def update(self, array: int, deltas: Any) -> None:
-        self._driver.update(array, _view(deltas, self._shape(array)))
+        self._driver.update(array, _array(deltas, self._shape(array)))
 
     def pulse(self, array: int, pulses: Any) -> None:
-        self._driver.pulse(array, _view(pulses, self._shape(array)))
+        self._driver.pulse(array, _array(pulses, self._shape(array)))
 
     def read(self, array: int, n: int, inputs: Any, results: Any) -> None:
         to, origin = self._shape(array)
-        given = self._driver.read(array, _view(inputs, (n, origin)))
+        given = self._driver.read(array, _array(inputs, (n, origin)))
         _store("read", given, results, (n, to))
 
     def read_transposed(self, array: int, n: int, inputs: Any, results: Any) -> None:
         origin, to = self._shape(array)
-        given = self._driver.read_transposed(array, _view(inputs, (n, origin)))
+        given = self._driver.read_transposed(array, _array(inputs, (n, origin)))
         _store("read_transposed", given, results, (n, to))
 
     def read_out(self, array: int, weights: Any) -> None:
@@ -134,10 +134,9 @@ class _Open:
         return self._shapes[array]
 
 
-def _view(numbers: Any, shape: tuple[int, int]) -> np.ndarray:
-    view = np.ctypeslib.as_array(numbers, shape)
-    view.flags.writeable = False
-    return view
+# A copy, since a driver that keeps a view of the caller's buffer would not know when it changes.
+def _array(numbers: Any, shape: tuple[int, int]) -> np.ndarray:
+    return np.ctypeslib.as_array(numbers, shape).copy()
 
 
 def _store(call: str, given: Any, to: Any, shape: tuple[int, int]) -> None:

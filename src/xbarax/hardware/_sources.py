@@ -75,8 +75,12 @@ def find_file(given: Path) -> Path:
 
 
 def is_driver(name: str) -> bool:
-    """Whether `name` is a driver's, not that of a library of the notebook's generation."""
-    return not os.path.isabs(name) or hasattr(ctypes.CDLL(name), ENTRY)
+    """Whether `name` is a driver's, not that of a library of the notebook's generation.
+
+    Libraries are looked at, not loaded: what they do then must not happen here if they are to be
+    isolated.
+    """
+    return not os.path.isabs(name) or ENTRY.encode() + b"\0" in Path(name).read_bytes()
 
 
 def class_of(name: str) -> type[AbstractDriver]:

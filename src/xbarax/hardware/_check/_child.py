@@ -1,6 +1,7 @@
 """The process that runs checks: it may crash or hang at any time, as the driver does."""
 
 import dataclasses
+import fcntl
 import json
 import mmap
 import os
@@ -25,9 +26,13 @@ NOTE_BYTES = 64
 def main() -> None:
     """Runs the checks that the first argument names, and writes a line for each."""
     task: dict[str, Any] = json.loads(sys.argv[1])
+    stdin = _move_away(0)
+    os.open(os.devnull, os.O_RDONLY)  # the lowest number that is free: 0
+    for end in ("results", "note"):
+        task[end] = _move_away(task[end])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who supervises
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=[stdin], daemon=True).start()
     page = mmap.mmap(task["note"], NOTE_BYTES)
 
     def note(name: str) -> None:
@@ -51,10 +56,17 @@ def _say(task: dict[str, Any], what: dict[str, Any]) -> None:
     os.write(task["results"], json.dumps(what).encode() + b"\n")
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 1):
+def _move_away(file: int) -> int:
+    """The same file under a number that a driver does not hit when it uses one that was closed."""
+    moved = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 200)
+    os.close(file)
+    return moved
+
+
+def _end_with_parent(stdin: int) -> None:
+    while os.read(stdin, 1):
         pass
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)  # and what the driver has started
 
 
 def run_check(check: Check, bench: Bench) -> CheckResult | None:

@@ -180,8 +180,7 @@ def _compare_kept(
         product(weights, inputs),
         bench.allow(weights, inputs, programmed=programmed),
         asked=asked,
-        advice="copy what you keep: a pointer (in Python: a view of the array, as in "
-        "self.weights[array] = weights) is not valid after the call",
+        advice="copy what you keep: the pointer is not valid after the call",
         guesses={"like what the buffer held after the call": product(high, inputs)},
     )
 

@@ -150,7 +150,8 @@ def _end_result(process: "_Process", deadline: float) -> CheckResult:
     process.wait(deadline)
     if process.hung or process.code != 0:
         return _died(_END, process, deadline)
-    return _END.result("pass")
+    words = process.words()
+    return _END.result("pass", note=f"it prints, which users see: {words}" if words else "")
 
 
 def _died(check: Check, process: "_Process", deadline: float) -> CheckResult:
@@ -212,6 +213,7 @@ class _Process:
                 stdout=self._log,
                 stderr=self._log,
                 pass_fds=(write, self._notes.fileno()),
+                start_new_session=True,
                 # A faulthandler would tell in its way what is told here.
                 env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONFAULTHANDLER": ""},
             )
@@ -239,19 +241,31 @@ class _Process:
             line, newline, rest = text.partition(b"\n")
             if newline:
                 text = rest
-                yield json.loads(line)
+                with contextlib.suppress(ValueError):  # a driver may write there, too
+                    yield json.loads(line)
                 until = time.monotonic() + next_
                 continue
-            left = max(until - time.monotonic(), 0)
-            if not select.select([self._results], [], [], left)[0]:
-                self.hung = True
-                self._kill()
+            if not self._wait_for_results(until):
+                self.wait(0 if time.monotonic() >= until else next_)
                 return
             more = os.read(self._results, 1 << 16)
             if not more:
                 self.wait(next_)
                 return
             text += more
+
+    def _wait_for_results(self, until: float) -> bool:
+        """Whether more can be read; else the process is late, or has ended.
+
+        A process that a driver has started may keep the pipe open.
+        """
+        while True:
+            ended = self._process.poll() is not None
+            left = 0.0 if ended else min(max(until - time.monotonic(), 0), 0.2)
+            if select.select([self._results], [], [], left)[0]:
+                return True
+            if ended or time.monotonic() >= until:
+                return False
 
     def wait(self, seconds: float) -> None:
         """Waits for the process's end; one that has none is ended."""
@@ -262,9 +276,10 @@ class _Process:
             self._kill()
 
     def _kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+        """Ends the process, and what the driver has started in it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     @property
     def code(self) -> int | None:
