@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from xbarax.cli.errors import BROKEN_PIPE, INTERRUPTED, USER_ERROR, UserError, did_you_mean
 
@@ -33,6 +34,27 @@ To begin with, train a small network whose last layer is a crossbar array (some 
 
 xbarax COMMAND --help lists a command's options.
 """
+
+
+def command() -> NoReturn:
+    """The process ``xbarax``: runs the command line, and ends."""
+    code = main()
+    if code == INTERRUPTED:
+        _end_at_once(code)
+    sys.exit(code)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """Ends the process without taking JAX down.
+
+    What Ctrl-C interrupts may be a compilation, which goes on in a thread of XLA's own, and crashes
+    when Python ends the client under it.
+    """
+    if load := sys.modules.get("xbarax.hardware._load"):
+        load.close_all()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -143,7 +143,8 @@ def close(chip: DriverChip) -> None:
 
 
 @atexit.register
-def _close_all() -> None:
+def close_all() -> None:
+    """Closes all devices."""
     for chip in list(_open_chips):
         close(chip)
 
