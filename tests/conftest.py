@@ -2,6 +2,7 @@
 
 import gc
 import os
+from importlib import metadata
 
 import jaxtyping
 import pytest
@@ -9,6 +10,13 @@ import pytest
 from tests import runtime_types
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Most of the tests' time is XLA's, which compiles thousands of small programs: it optimises them as
+# ever, but makes machine code quickly. XLA_FLAGS= in the environment has it do all that users get.
+_QUICKLY = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_split_count=1"]
+if metadata.version("jax").startswith("0.10."):  # later ones do not know it
+    _QUICKLY.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(_QUICKLY))
 
 # Every annotation in the package is checked at run time. It must happen before anything imports the
 # package, so nothing here does so at the top.

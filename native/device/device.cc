@@ -327,7 +327,7 @@ std::string Device::Update(Handle handle, const float* deltas, std::size_t size,
            " changes are not finite; nothing was programmed";
   // A chip that adds by itself knows its weights best: what is wanted is kept for recovery alone.
   if (!Can(XBARAX_CAN_UPDATE)) {
-    std::string error = ReadOutTiles(handle.id, *layer, layer->wanted.data());
+    std::string error = ReadOutTiles(handle.id, layer, layer->wanted.data());
     if (!error.empty()) return error;
     layer->pulsed = false;
   }
@@ -372,7 +372,7 @@ std::string Device::Read(Handle handle, std::size_t rows, const float* inputs,
     return std::string(description_.name) + ": " + what + ": " + std::to_string(bad) +
            " inputs are not finite; nothing was read";
   std::string error = transposed && !Can(XBARAX_CAN_READ_TRANSPOSED)
-                          ? MultiplyReadOut(handle.id, *layer, rows, inputs, results)
+                          ? MultiplyReadOut(handle.id, layer, rows, inputs, results)
                           : ReadTiles(handle.id, *layer, rows, inputs, results, transposed);
   if (!error.empty()) return error;
   if (const std::size_t bad = CountBad(results, results_size))
@@ -419,10 +419,11 @@ std::string Device::ReadTiles(std::uint32_t id, const Layer& layer, std::size_t 
   return "";
 }
 
-std::string Device::MultiplyReadOut(std::uint32_t id, const Layer& layer, std::size_t rows,
+std::string Device::MultiplyReadOut(std::uint32_t id, Layer* read_out, std::size_t rows,
                                     const float* inputs, float* results) {
+  const Layer& layer = *read_out;
   std::vector<float> weights(layer.out * layer.in);
-  if (std::string error = ReadOutTiles(id, layer, weights.data()); !error.empty()) return error;
+  if (std::string error = ReadOutTiles(id, read_out, weights.data()); !error.empty()) return error;
   std::fill_n(results, rows * layer.in, 0.0f);
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t o = 0; o < layer.out; ++o)
@@ -437,10 +438,11 @@ std::string Device::ReadOut(Handle handle, float* weights, std::size_t size) {
   Layer* layer;
   if (std::string error = Find("reading out", handle, &layer); !error.empty()) return error;
   if (size != layer->out * layer->in) return WrongSize("reading out", handle.id, *layer, size);
-  return ReadOutTiles(handle.id, *layer, weights);
+  return ReadOutTiles(handle.id, layer, weights);
 }
 
-std::string Device::ReadOutTiles(std::uint32_t id, const Layer& layer, float* weights) {
+std::string Device::ReadOutTiles(std::uint32_t id, Layer* read_out, float* weights) {
+  const Layer& layer = *read_out;
   if (!Can(XBARAX_CAN_READ_OUT)) {
     if (layer.pulsed)
       return std::string(description_.name) + ": reading out of array " + std::to_string(id) +
@@ -459,11 +461,17 @@ std::string Device::ReadOutTiles(std::uint32_t id, const Layer& layer, float* we
       std::copy_n(block.data() + o * tile.in, tile.in,
                   weights + (tile.first_out + o) * layer.in + tile.first_in);
   }
+  if (layer.pulsed) {  // what was asked for is known no longer, but what came of the pulses is now
+    if (weights != layer.wanted.data())
+      std::copy_n(weights, layer.wanted.size(), read_out->wanted.begin());
+    read_out->pulsed = false;
+  }
   return "";
 }
 
-std::string Device::Recover(std::uint32_t id, Handle* handle) {
+std::string Device::Recover(std::uint32_t id, Handle* handle, bool* pulses_lost) {
   std::lock_guard<std::mutex> lock(one_call_at_a_time_);
+  *pulses_lost = false;
   if (std::string error = ReopenLost(); !error.empty()) return error;
   if (std::string error = Begin(); !error.empty()) return error;
   const auto found = layers_.find(id);
@@ -475,6 +483,7 @@ std::string Device::Recover(std::uint32_t id, Handle* handle) {
     if (std::string error = Place(&layer); !error.empty()) return error;
   if (layer.broken) {
     ++layer.generation;
+    *pulses_lost = layer.pulsed;
     layer.pulsed = false;
     Saturate(&layer.wanted);  // a chip that was opened anew may have another range
     std::string error = WriteTiles(id, &layer, "recovering", layer.wanted.data(), driver_->program);

@@ -57,8 +57,9 @@ class Device {
                    float* results, std::size_t results_size, bool transposed);
   std::string ReadOut(Handle handle, float* weights, std::size_t size);
   // Gives the array's current value, whatever happened since. Opens a chip that was lost anew, and
-  // programs an array whose weights are in doubt with those that were last asked for.
-  std::string Recover(std::uint32_t id, Handle* handle);
+  // programs an array whose weights are in doubt with those that were last asked for or, if it has
+  // been pulsed since, were last read out. `pulses_lost`: there were pulses after that.
+  std::string Recover(std::uint32_t id, Handle* handle, bool* pulses_lost);
   // Opens a chip that was lost anew; its arrays still have to be recovered.
   std::string OpenIfLost();
 
@@ -74,7 +75,7 @@ class Device {
     std::vector<Tile> tiles;    // none after the chip was lost
     std::vector<float> wanted;  // what was last asked for
     bool broken = false;        // a programming failed: its weights may be anything
-    bool pulsed = false;        // since they were asked for
+    bool pulsed = false;        // since they were asked for, or read out
   };
 
   Device(const xbarax_driver* driver, std::string config)
@@ -101,9 +102,9 @@ class Device {
                          Function function);
   std::string ReadTiles(std::uint32_t id, const Layer& layer, std::size_t rows, const float* inputs,
                         float* results, bool transposed);
-  std::string ReadOutTiles(std::uint32_t id, const Layer& layer, float* weights);
-  std::string MultiplyReadOut(std::uint32_t id, const Layer& layer, std::size_t rows,
-                              const float* inputs, float* results);
+  std::string ReadOutTiles(std::uint32_t id, Layer* layer, float* weights);
+  std::string MultiplyReadOut(std::uint32_t id, Layer* layer, std::size_t rows, const float* inputs,
+                              float* results);
   std::uint32_t Saturate(std::vector<float>* weights) const;
 
   const xbarax_driver* driver_;

@@ -72,12 +72,15 @@ XBARAX_EXPORT void xbarax_device_release(const char* name, uint32_t id) {
   if (const auto device = xbarax::FindDevice(name, &why)) device->Release(id);
 }
 
+// The array's id, its generation, and whether pulses were lost go to handle[3].
 XBARAX_EXPORT int xbarax_device_recover(const char* name, uint32_t id, uint32_t* handle,
                                         char* error, size_t error_size) {
   return xbarax::WithDevice(name, error, error_size, [&](xbarax::Device& device) {
     xbarax::Handle recovered = {};
-    std::string why = device.Recover(id, &recovered);
+    bool pulses_lost = false;
+    std::string why = device.Recover(id, &recovered, &pulses_lost);
     xbarax::Store(recovered, handle);
+    handle[2] = pulses_lost;
     return why;
   });
 }

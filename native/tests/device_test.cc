@@ -34,6 +34,7 @@ bool throws = false;
 bool repeats = false;
 const char* text = "the wire is loose";
 int open_devices = 0;
+bool lost;  // whether recovering lost pulses
 
 xbarax_status Count(const char* call) {
   ++calls[call];
@@ -253,15 +254,15 @@ void FailuresAreToldAndRecovered() {
   fails = "";
   CHECK(Says(device->Read(handle, 1, x.data(), 3, y.data(), 2, false), {"xb.hardware.recover"}));
   Handle current;
-  CHECK(device->Recover(handle.id, &current).empty());
+  CHECK(device->Recover(handle.id, &current, &lost).empty());
   CHECK(device->Read(current, 1, x.data(), 3, y.data(), 2, false).empty());
   CHECK(current.generation == handle.generation + 2);  // the update that failed, and this
   CHECK(y[0] == 6.0f);                                 // what was last asked for
   // Where no weights are in doubt, recovering calls nothing.
   calls.clear();
-  CHECK(device->Recover(handle.id, &handle).empty() && calls.empty());
+  CHECK(device->Recover(handle.id, &handle, &lost).empty() && calls.empty());
   CHECK(handle.generation == current.generation);
-  CHECK(Says(device->Recover(77, &current), {"array 77", "does not have"}));
+  CHECK(Says(device->Recover(77, &current, &lost), {"array 77", "does not have"}));
 }
 
 void ALostChipIsOpenedAnew() {
@@ -286,14 +287,14 @@ void ALostChipIsOpenedAnew() {
              {"lost since an earlier call", "the wire is loose", "xb.hardware.recover"}));
   CHECK(calls.empty());
   fails = "open";
-  CHECK(Says(device->Recover(first.id, &first), {"open: lost: the wire is loose"}));
+  CHECK(Says(device->Recover(first.id, &first, &lost), {"open: lost: the wire is loose"}));
   fails = "";
   CHECK(Says(device->Read(first, 1, x.data(), 3, y.data(), 2, false), {"lost since"}));
-  CHECK(device->Recover(first.id, &first).empty());
+  CHECK(device->Recover(first.id, &first, &lost).empty());
   CHECK(open_devices == 1);
   CHECK(device->Read(first, 1, x.data(), 3, y.data(), 2, false).empty() && y[1] == 3.0f);
   CHECK(Says(device->Read(second, 1, x.data(), 3, y.data(), 2, false), {"in doubt"}));
-  CHECK(device->Recover(second.id, &second).empty());
+  CHECK(device->Recover(second.id, &second, &lost).empty());
   CHECK(device->Read(second, 1, x.data(), 3, y.data(), 2, false).empty());
 }
 
@@ -305,7 +306,31 @@ void AClosedChipRefusesCalls() {
   device->Close();
   CHECK(open_devices == 0);
   CHECK(Says(device->Allocate(2, 3, &handle), {"testchip is closed"}));
-  CHECK(Says(device->Recover(handle.id, &handle), {"testchip is closed"}));
+  CHECK(Says(device->Recover(handle.id, &handle, &lost), {"testchip is closed"}));
+}
+
+void WhatPulsesDidIsKeptFromTheLastReadOut() {
+  Reset();
+  const std::unique_ptr<Device> device = OpenOrFail();
+  const std::vector<float> w(6, 1.0f);
+  const std::vector<std::int32_t> pulses(6, 2);
+  std::vector<float> held(6), recovered(6);
+  Handle handle;
+  Programmed now;
+  CHECK(device->Allocate(2, 3, &handle).empty());
+  CHECK(device->Program(handle, w.data(), 6, &now).empty());
+  CHECK(device->Pulse(now.handle, pulses.data(), 6, &now).empty());
+  CHECK(device->ReadOut(now.handle, held.data(), 6).empty() && held != w);
+  for (const bool pulsed_again : {false, true}) {
+    if (pulsed_again) CHECK(device->Pulse(now.handle, pulses.data(), 6, &now).empty());
+    fails = "update";
+    CHECK(!device->Update(now.handle, w.data(), 6, &now).empty());
+    fails = "";
+    CHECK(device->Recover(handle.id, &now.handle, &lost).empty() && lost == pulsed_again);
+    CHECK(device->ReadOut(now.handle, recovered.data(), 6).empty());
+    for (float& weight : held) weight += 1;  // the update that failed is among what was asked for
+    CHECK(recovered == held);
+  }
 }
 
 // What pulses made of weights that cannot be read out, nobody knows.
@@ -526,6 +551,7 @@ int main() {
   FailuresAreToldAndRecovered();
   ALostChipIsOpenedAnew();
   AClosedChipRefusesCalls();
+  WhatPulsesDidIsKeptFromTheLastReadOut();
   WeightsAfterPulsesAreNotGuessed();
   NumbersThatAreNotFiniteNeverReachTheChipNorTheProgram();
   ResultsThatAreLeftOutAreFound();

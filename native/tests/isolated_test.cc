@@ -194,7 +194,8 @@ void Faulty(const std::string& fault, const std::string& deadline, const char* s
   CHECK(Says(read(), said));
   if (lost) {
     CHECK(Says(read(), "is lost since"));
-    CHECK(device->Recover(handle.id, &handle).empty());
+    bool pulses_lost;
+    CHECK(device->Recover(handle.id, &handle, &pulses_lost).empty());
   }
   y.assign(2, 0.0f);
   CHECK(read().empty() && y[1] == 3.0f);

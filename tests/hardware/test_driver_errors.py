@@ -1,5 +1,7 @@
 """What goes wrong: the driver's words reach the user, and the arrays are recovered."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -372,3 +374,21 @@ def test_what_pulses_left_is_not_known_without_a_readout(bench):
         jax.block_until_ready(xb.readout(w))
     w = xb.hardware.program(w, W)
     np.testing.assert_array_equal(xb.readout(w), W)
+
+
+def test_pulses_that_are_lost_are_told(bench):
+    """What was read out after pulses is programmed again; what came later is not known."""
+    chip = bench.load(range=50.0)
+    w = xb.hardware.pulse(make(chip), jnp.ones((3, 5), jnp.int32))
+    held = xb.readout(w)
+    for pulses_again in (False, True):
+        if pulses_again:
+            w = xb.hardware.pulse(w, jnp.ones((3, 5), jnp.int32))
+        bench.fail("update")
+        with pytest.raises(jax.errors.JaxRuntimeError, match="the bench tripped"):
+            jax.block_until_ready(xb.readout(w + DW))
+        told = pytest.warns(xb.hardware.PulsesLostWarning, match="the pulses since then are lost")
+        with told if pulses_again else contextlib.nullcontext():
+            w = xb.hardware.recover(w)
+        held = held + DW
+        np.testing.assert_array_equal(xb.readout(w), held)

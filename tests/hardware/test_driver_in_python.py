@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import xbarax as xb
+from tests.hardware.driver_bench import run_python
 from tests.hardware.python_chip import PythonChip
 from xbarax.hardware._driver import Status
 
@@ -284,3 +285,37 @@ def test_a_capability_without_its_method(load):
     w = xb.MemristiveCrossbarArray(W, load(pulse=pulse))
     with pytest.raises(jax.errors.JaxRuntimeError, match="unsupported: NotImplementedError: pulse"):
         jax.block_until_ready(xb.hardware.pulse(w, jnp.ones((3, 5), jnp.int32))._state)
+
+
+PROGRAM = """
+import os, signal, sys, time
+import jax, numpy as np
+import xbarax as xb
+from tests.hardware.python_chip import PythonChip
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it was ignored
+
+class Slow(PythonChip):
+    def read(self, array, inputs):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        print("read to the end", flush=True)
+        return PythonChip.read(self, array, inputs)
+
+w = xb.MemristiveCrossbarArray(np.ones((2, 2), np.float32), xb.hardware.load(Slow))
+try:
+    try:
+        while True:
+            (w @ np.ones(2, np.float32)).block_until_ready()
+            time.sleep(0.5)
+    except jax.errors.JaxRuntimeError as error:
+        sys.exit(f"the call failed: {error}")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_ctrl_c_interrupts_the_program_not_the_call():
+    done = run_python(PROGRAM)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["read to the end", "interrupted"]

@@ -255,7 +255,7 @@ def test_a_recording_that_is_gone_is_not_continued(load, path):
         xb.hardware.recover(w)
 
 
-def test_a_full_disk_stops_the_chip_and_keeps_what_was_recorded(load, path):
+def test_a_full_disk_stops_the_chip_until_there_is_room(load, path):
     chip = load(FaultyChip, record=path)
     w = xb.MemristiveCrossbarArray(W, chip)
     jax.block_until_ready(xb.read(w, X))
@@ -268,11 +268,48 @@ def test_a_full_disk_stops_the_chip_and_keeps_what_was_recorded(load, path):
             jax.block_until_ready(xb.read(w, X))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="the chip is not called any more"):
-        jax.block_until_ready(xb.read(w, X))
-    xb.hardware.close(chip)
     assert path.stat().st_size == size
-    assert names(path) == ["open", "describe", "allocate", "program", "read"]
+    np.testing.assert_array_equal(xb.readout(w), W)
+    assert names(path) == ["open", "describe", "allocate", "program", "read", "read_out"]
+
+
+def test_an_answer_without_room_is_recorded_as_the_error_that_it_was(load, path, monkeypatch):
+    """An update that was made, and not recorded as made: recovered, and replayed, as it was."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    update = FaultyChip.update
+
+    def update_and_fill(self, array, deltas):
+        update(self, array, deltas)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
+
+    def train(chip):
+        w = xb.MemristiveCrossbarArray(W, chip)
+        try:
+            with pytest.raises(jax.errors.JaxRuntimeError, match="not called before it can be"):
+                xb.readout(w + W)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        return xb.readout(xb.hardware.recover(w))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FaultyChip, "update", update_and_fill)
+        chip = load(FaultyChip, record=path)
+        np.testing.assert_array_equal(train(chip), 2 * W)
+    xb.hardware.close(chip)
+    calls = {call.call: call for call in xb.hardware.read_recording(path)}
+    assert calls["update"].status == Status.DEVICE_ERROR
+    replayed = xb.hardware.replay(path)
+    np.testing.assert_array_equal(train(replayed), 2 * W)
+    xb.hardware.close(replayed)
+
+
+def test_a_recording_that_was_removed_is_told(load, path):
+    chip = load(FaultyChip, record=path)
+    w = xb.MemristiveCrossbarArray(W, chip)
+    path.unlink()
+    np.testing.assert_array_equal(xb.readout(w), W)
+    with pytest.warns(UserWarning, match=r"run\.xbr was removed while it was made"):
+        xb.hardware.close(chip)
 
 
 PROGRAM = """

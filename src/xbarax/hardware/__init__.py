@@ -11,6 +11,7 @@ from xbarax.hardware._driver import Description as Description
 from xbarax.hardware._driver import DeviceLostError as DeviceLostError
 from xbarax.hardware._driver import DriverError as DriverError
 from xbarax.hardware._driver_chip import DriverChip as DriverChip
+from xbarax.hardware._driver_chip import PulsesLostWarning as PulsesLostWarning
 from xbarax.hardware._functions import FunctionLibraryChip as FunctionLibraryChip
 from xbarax.hardware._libraries import include_dir as include_dir
 from xbarax.hardware._libraries import reference_driver as reference_driver

@@ -78,8 +78,9 @@ def recover(tree: Any) -> Any:
 
     After an error in the middle of a program the chip may be ahead of every value that the program
     was given. A chip that was lost (its driver's process ended, or it said so) is opened anew.
-    Arrays whose weights are in doubt are programmed with the weights that were last asked for;
-    xbarax keeps them. Pulses since then are not among them.
+    Arrays whose weights are in doubt are programmed with the weights that were last asked for or,
+    after pulses, read out; xbarax keeps them. If there were pulses after that, they are lost, and a
+    `PulsesLostWarning` says so.
 
     Args:
       tree: an array, or a tree with arrays, such as a network's parameters; leaves that are not on

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,10 @@ from xbarax.hardware._driver import Description
 from xbarax.hardware._platform import on_cpu
 
 State = dict[str, Any]
+
+
+class PulsesLostWarning(UserWarning):
+    """Recovered weights lack the pulses after the last that were asked for or read out."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -212,7 +217,14 @@ class DriverChip(AbstractStatefulChip):
         handles = np.array(state["handle"])
         pairs = handles.reshape(-1, 2)
         for pair in pairs:
-            pair[:] = _native.recover(self.name, int(pair[0]))
+            *pair[:], pulses_lost = _native.recover(self.name, int(pair[0]))
+            if pulses_lost:
+                warnings.warn(
+                    f"{self.description.name}: array {pair[0]} has the weights that were asked for "
+                    "or read out last; the pulses since then are lost",
+                    PulsesLostWarning,
+                    stacklevel=2,
+                )
         return {**state, "handle": jnp.asarray(handles)}
 
     def stored(self, state: State) -> dict[str, Any]:

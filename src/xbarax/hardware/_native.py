@@ -45,11 +45,11 @@ def release(name: str, array: int) -> None:
     _kernels.library().xbarax_device_release(name.encode(), ctypes.c_uint32(array))
 
 
-def recover(name: str, array: int) -> tuple[int, int]:
-    """An array's current id and generation, whatever happened."""
-    handle = (ctypes.c_uint32 * 2)()
+def recover(name: str, array: int) -> tuple[int, int, bool]:
+    """An array's current id and generation, whatever happened; whether pulses were lost."""
+    handle = (ctypes.c_uint32 * 3)()
     _call("xbarax_device_recover", name.encode(), ctypes.c_uint32(array), handle)
-    return handle[0], handle[1]
+    return handle[0], handle[1], bool(handle[2])
 
 
 def _call(function: str, *arguments: Any) -> None:

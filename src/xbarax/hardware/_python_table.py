@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xbarax.hardware._driver import CAPABILITIES, AbstractDriver, Description, DriverError, Status
+from xbarax.hardware._interrupts import InterruptLater
 from xbarax.hardware._table import FUNCTIONS, VERSION, CDescription, CTable
 
 _KINDS: tuple[tuple[type[BaseException], Status], ...] = (
@@ -48,7 +49,8 @@ class PythonTable:
 
     def _open(self, config: bytes, device: Any) -> int:
         try:
-            driver = self._make(json.loads(config))
+            with InterruptLater():
+                driver = self._make(json.loads(config))
         except BaseException as error:
             self._open_error = _text_of(error)
             return _status_of(error)
@@ -60,7 +62,8 @@ class PythonTable:
     def _close(self, device: int) -> None:
         opened = self._devices.pop(device)
         try:
-            opened.close()
+            with InterruptLater():
+                opened.close()
         except BaseException as error:
             self._open_error = _text_of(error)  # there is nobody to tell
 
@@ -71,7 +74,8 @@ class PythonTable:
     def _call(self, name: str, device: int, *arguments: Any) -> int:
         opened = self._devices[device]
         try:
-            getattr(opened, name)(*arguments)
+            with InterruptLater():
+                getattr(opened, name)(*arguments)
         except BaseException as error:
             opened.error = _text_of(error)
             return _status_of(error)

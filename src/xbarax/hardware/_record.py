@@ -7,6 +7,7 @@ import datetime
 import functools
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,7 +75,7 @@ class Recorder:
         self._path = path
         self._calls = 0
         self._size = 0
-        self._failed = ""
+        self._owed = b""  # what could not be written, and is to come first
         self._start = time.perf_counter()
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         self._file: int | None = _make(path)
@@ -106,10 +107,14 @@ class Recorder:
             )
 
     def close(self) -> None:
-        """Closes the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Closes the file; one that is not there any more is told."""
+        if self._file is None:
+            return
+        removed = not os.fstat(self._file).st_nlink
+        os.close(self._file)
+        self._file = None
+        if removed:
+            warnings.warn(f"the recording {self._path} was removed while it was made", stacklevel=2)
 
     def discard(self) -> None:
         """Removes the file."""
@@ -132,13 +137,11 @@ class Recorder:
           What it returns.
 
         Raises:
-          DriverError: the recording cannot be written; from then on, no call is made.
+          DriverError: the recording cannot be written; no call is made before it can be.
         """
         seconds = round(time.perf_counter() - self._start, 9)
         number = self._calls + 1
-        self._append(
-            record_of({"call": number, "do": name, **said, "seconds": seconds}, given),
-        )
+        self._append(record_of({"call": number, "do": name, **said, "seconds": seconds}, given))
         self._calls = number
         began = time.perf_counter()
         try:
@@ -160,14 +163,19 @@ class Recorder:
     ) -> None:
         duration = round(time.perf_counter() - began, 9)
         answer = {"answer": number, "status": status.name.lower(), "duration": duration, **said}
-        self._append(record_of(answer, numbers))
+        try:
+            self._append(record_of(answer, numbers))
+        except DriverError as error:
+            # This is what the program gets for an answer.
+            told = {"status": error.status.name.lower(), "error": str(error)}
+            self._owed = record_of({"answer": number, "duration": duration, **told})
+            raise
 
     def _append(self, record: bytes) -> None:
-        """Appends the record, or nothing."""
-        if self._failed:
-            raise DriverError(self._failed)
+        """Appends what is owed and the record, or nothing."""
         assert self._file is not None
-        left = memoryview(record)
+        whole = self._owed + record
+        left = memoryview(whole)
         try:
             while left:
                 left = left[os.write(self._file, left) :]
@@ -176,12 +184,12 @@ class Recorder:
                 os.ftruncate(self._file, self._size)
             if not isinstance(error, OSError):
                 raise
-            self._failed = (
-                f"the recording {self._path} cannot be written ({error.strerror}): it ends there, "
-                "and the chip is not called any more"
-            )
-            raise DriverError(self._failed) from error
-        self._size += len(record)
+            raise DriverError(
+                f"the recording {self._path} cannot be written ({error.strerror}): the chip is not "
+                "called before it can be"
+            ) from error
+        self._owed = b""
+        self._size += len(whole)
 
 
 class RecordingDriver(AbstractDriver):
