@@ -208,10 +208,11 @@ def _described(device: Any, filled: int = 0xA5) -> tuple[CDescription, bytes]:
 def _wrong_fields(said: CDescription) -> list[tuple[str, str, str]]:
     """Members that cannot be: name, what is there, what should be."""
     wrong = []
-    # Garbage shows as itself; no chip is that large.
     for name in ("max_outputs", "max_inputs"):
-        if not 1 <= (number := getattr(said, name)) < 0xA5A5A5A5:
-            wrong.append((name, str(number), f"{name}: of one array; at least 1"))
+        if (number := getattr(said, name)) == 0xA5A5A5A5:  # what was there before
+            wrong.append((name, "not written", f"{name}: of one array"))
+        elif number == 0:
+            wrong.append((name, "0", f"{name}: of one array; at least 1"))
     if said.max_arrays == 0xA5A5A5A5:
         wrong.append(("max_arrays", "not written", "max_arrays: at one time; 0: not known"))
     if said.capabilities >> len(CAPABILITIES):

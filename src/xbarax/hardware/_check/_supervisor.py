@@ -246,7 +246,7 @@ class _Process:
                 until = time.monotonic() + next_
                 continue
             if not self._wait_for_results(until):
-                self.wait(0 if time.monotonic() >= until else next_)
+                self.wait(0.0 if time.monotonic() >= until else next_)
                 return
             more = os.read(self._results, 1 << 16)
             if not more:
