@@ -1,3 +1,4 @@
+import json
 import os
 import shlex
 import signal
@@ -6,6 +7,8 @@ import sys
 import time
 
 import pytest
+
+from xbarax import hardware
 
 COMMAND = [sys.executable, "-m", "xbarax.cli"]
 SMALL = shlex.split(
@@ -101,3 +104,18 @@ def test_an_interrupted_run_says_how_to_go_on(uninterrupted, tmp_path):
     done = xbarax(*shlex.split(line)[5:])
     assert done.returncode == 0, done.stderr
     assert outcome(path) == outcome(uninterrupted)
+
+
+def test_a_chip_that_fails_is_one_line(tmp_path):
+    """JAX keeps the failure, and would tell it as a traceback at the end of the process."""
+    config = {"range": 64, "fault": {"kind": "error", "of": "update", "call": 2}}
+    words = (
+        "--network 4 2 --crossbar all --batch-size 8 --samples-per-class 20 --time-steps 5".split()
+    )
+    chip = ["--chip", hardware.simulated_driver(), "--chip-config", json.dumps(config)]
+    done = xbarax("train", "--out", tmp_path / "run", *words, *chip)
+    assert done.returncode == 2
+    *_, last = done.stderr.splitlines()
+    assert "training:" in done.stderr and "Traceback" not in done.stderr
+    assert last.startswith("xbarax: error: ") and "simulated error at call 2" in last
+    assert last.endswith(f"to continue: xbarax train --out {tmp_path / 'run'} --resume")
