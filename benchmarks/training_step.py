@@ -1,0 +1,183 @@
+"""Times spiking networks: forward, and a whole training step.
+
+    python benchmarks/training_step.py [--json FILE] [--workloads NAME …] [--rounds N] [--rate R]
+
+Each workload runs as the textbook's program (`textbook.py`), as `xbarax.snn` without crossbars, on
+ideal crossbars in all layers, and on chips with read noise and converters in all layers. Programs
+take turns within a round, and wait for their results; the table has medians, and how many times
+faster than the textbook's program each is in the same rounds. Compilation is timed once, memory is
+what the compiled step takes beside its arguments. Inputs are Bernoulli spikes; weights are scaled
+until the layers spike (`xb.snn.lsuv`), and the first loss of the digital program must be that of
+the textbook's.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+import textbook
+from jax import Array
+from jax import numpy as jnp
+
+import xbarax as xb
+from xbarax import snn
+
+
+class Workload(NamedTuple):
+    """A network (inputs, sizes of layers), and what it is trained on."""
+
+    sizes: tuple[int, ...]
+    steps: int
+    batch: int
+    recurrent: bool
+
+
+WORKLOADS = {
+    "16-32-2 recurrent": Workload((16, 32, 2), 100, 48, True),
+    "700-256-20 recurrent": Workload((700, 256, 20), 100, 128, True),
+    "128-128-128-20": Workload((128, 128, 128, 20), 256, 256, False),
+}
+
+PROGRAMS = ("textbook", "digital", "ideal crossbar", "noisy chip")
+
+# ReRAM that is trained in place by pulses, one σ for all devices, two a weight, 8-bit converters.
+NOISY = xb.Chip(
+    device=dataclasses.replace(xb.device.presets.reram_soft_bounds(), read_noise=1e-7),
+    mapping=xb.mapping.DifferentialPair(headroom=4),
+    dac=xb.DAC(bits=8),
+    adc=xb.ADC(bits=8),
+)
+CHIPS = {"ideal crossbar": xb.Chip(), "noisy chip": NOISY}
+
+# So small that the weights, and with them the spikes, stay what they are while steps are timed.
+OPTIMISER = optax.sgd(1e-6)
+
+
+def main() -> None:
+    """Prints a table for each workload."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rate", type=float, default=0.01, help="input spikes a step and input")
+    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    options = parser.parse_args()
+    print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
+    results = {}
+    for name in options.workloads:
+        results[name] = measure(WORKLOADS[name], options.rate, options.rounds)
+        print(table(name, results[name]), flush=True)
+    if options.json is not None:
+        about = {"jax": jax.__version__, "cores": os.cpu_count(), "machine": platform.machine()}
+        given = {"rate": options.rate, "rounds": options.rounds}
+        options.json.write_text(json.dumps({**about, **given, "workloads": results}, indent=2))
+
+
+def measure(workload: Workload, rate: float, rounds: int) -> dict[str, Any]:
+    """What each program takes, and how much the layers spike."""
+    net, params, xs, labels = make(workload, rate)
+    _, _, records = snn.unroll(net, params, xs, record=True)
+    spike_rates = [float(xs.mean()), *(float(record.spikes.mean()) for record in records)]
+    programs = {name: Program(name, net, params, xs, labels) for name in PROGRAMS}
+    expected, found = (float(programs[name].step()) for name in PROGRAMS[:2])
+    if not np.isclose(expected, found, rtol=1e-3):
+        raise AssertionError(f"the losses differ: {expected} and {found}")
+    for program in programs.values():
+        program.step(), program.forward()
+    times: dict[str, dict[str, list[float]]] = {
+        name: {"forward": [], "step": []} for name in programs
+    }
+    for _ in range(rounds):
+        for name, program in programs.items():
+            for what, run in (("forward", program.forward), ("step", program.step)):
+                begin = time.perf_counter()
+                run()
+                times[name][what].append(1e3 * (time.perf_counter() - begin))
+    return {"spike_rates": spike_rates, "programs": summary(programs, times)}
+
+
+def make(workload: Workload, rate: float) -> tuple[Any, Any, Array, Array]:
+    """The network, weights with which its layers spike, inputs (time, batch, inputs), labels."""
+    inputs, *sizes = workload.sizes
+    net = snn.Sequential(*(snn.LIF(n, recurrent=workload.recurrent) for n in sizes))
+    shape = (workload.steps, workload.batch, inputs)
+    xs = jax.random.bernoulli(jax.random.key(0), rate, shape).astype(jnp.float32)
+    labels = jax.random.randint(jax.random.key(1), (workload.batch,), 0, sizes[-1])
+    params = snn.lsuv(net, net.init(jax.random.key(2), inputs), xs, target_variance=0.25)
+    return net, params, xs, labels
+
+
+class Program:
+    """One of `PROGRAMS`, compiled."""
+
+    def __init__(self, name: str, net: Any, params: Any, xs: Array, labels: Array):
+        if name in CHIPS:
+            params = xb.to_crossbar(params, lambda p: p, CHIPS[name], jax.random.key(3))
+        loss = textbook.loss if name == "textbook" else functools.partial(own_loss, net)
+
+        def step(params: Any, state: Any, xs: Array, labels: Array) -> tuple[Any, Any, Array]:
+            value, gradients = jax.value_and_grad(loss)(params, xs, labels)
+            updates, state = OPTIMISER.update(gradients, state, params)
+            return xb.apply_updates(params, updates), state, value
+
+        self._params, self._data = params, (xs, labels)
+        self._state = OPTIMISER.init(params)
+        self._forward = jax.jit(loss)
+        begin = time.perf_counter()
+        self._step = jax.jit(step).lower(params, self._state, xs, labels).compile()
+        self.compile_seconds = time.perf_counter() - begin
+        self.memory_bytes = int(self._step.memory_analysis().temp_size_in_bytes)
+
+    def forward(self) -> Array:
+        """The loss."""
+        return jax.block_until_ready(self._forward(self._params, *self._data))
+
+    def step(self) -> Array:
+        """The loss, and an update."""
+        self._params, self._state, loss = self._step(self._params, self._state, *self._data)
+        return jax.block_until_ready(loss)  # one program: its other results are there, too
+
+
+def own_loss(net: Any, params: Any, xs: Array, labels: Array) -> Array:
+    """The same as the textbook's, with `xbarax.snn`."""
+    return snn.spike_count_cross_entropy(snn.unroll(net, params, xs)[0], labels)
+
+
+def summary(programs: dict[str, Program], times: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Medians, and those of how many times faster than the textbook's program."""
+    rows = {}
+    for name, program in programs.items():
+        row = {"compile_s": program.compile_seconds, "memory_mb": program.memory_bytes / 1e6}
+        for what in ("forward", "step"):
+            row[f"{what}_ms"] = float(np.median(times[name][what]))
+            ratios = np.divide(times["textbook"][what], times[name][what])
+            row[f"{what}_speedup"] = float(np.median(ratios))
+        rows[name] = row
+    return rows
+
+
+def table(name: str, result: dict[str, Any]) -> str:
+    """A workload's results, as text."""
+    rates = ", ".join(f"{100 * rate:.1f} %" for rate in result["spike_rates"])
+    lines = [
+        f"\n{name}; spikes a step of inputs and layers: {rates}",
+        f"{'':<16}{'forward':>9}{'faster':>8}{'step':>9}{'faster':>8}{'compile':>10}{'memory':>10}",
+    ]
+    for program, row in result["programs"].items():
+        lines.append(
+            f"{program:<16}{row['forward_ms']:9.1f}{row['forward_speedup']:7.1f}×{row['step_ms']:9.1f}"
+            f"{row['step_speedup']:7.1f}×{row['compile_s']:8.1f} s{row['memory_mb']:7.1f} MB"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
