@@ -9,6 +9,7 @@
 
 #include "device/description.h"
 #include "device/printable.h"
+#include "kernels/finite.h"
 
 namespace xbarax {
 namespace {
@@ -32,17 +33,6 @@ const char* Name(xbarax_status status) {
     default:
       return "a status that is none";
   }
-}
-
-// Whether no exponent is all ones: a loop that compilers vectorize.
-bool AllFinite(const float* numbers, std::size_t size) {
-  std::uint32_t carried = 0;
-  for (std::size_t k = 0; k < size; ++k) {
-    std::uint32_t bits;
-    std::memcpy(&bits, numbers + k, sizeof bits);
-    carried |= (bits & 0x7F800000u) + 0x00800000u;
-  }
-  return carried >> 31 == 0;
 }
 
 std::size_t CountBad(const float* numbers, std::size_t size) {

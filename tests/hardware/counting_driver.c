@@ -23,6 +23,7 @@ struct xbarax_device {
 };
 
 typedef struct {
+  const xbarax_device* owner;
   uint64_t id; /* 0: a free place */
   uint32_t outputs, inputs;
   float* weights;
@@ -97,6 +98,7 @@ static xbarax_status Open(const char* config, xbarax_device** device) {
 
 static void Close(xbarax_device* device) {
   for (int k = 0; k < kArrays; ++k) {
+    if (arrays[k].owner != device) continue; /* that of a device with another configuration */
     free(arrays[k].weights);
     arrays[k] = (Array){0};
   }
@@ -122,7 +124,6 @@ static xbarax_status Describe(xbarax_device* device, xbarax_description* said) {
 
 static xbarax_status Allocate(xbarax_device* device, uint32_t outputs, uint32_t inputs,
                               xbarax_array* id) {
-  (void)device;
   Array* array = Find(0);
   xbarax_status status = Enter(kAllocate, last_id + 1, 1);
   if (status == XBARAX_OK && array == NULL) {
@@ -130,7 +131,8 @@ static xbarax_status Allocate(xbarax_device* device, uint32_t outputs, uint32_t 
     status = XBARAX_NO_SPACE;
   }
   if (status != XBARAX_OK) return Leave(status);
-  *array = (Array){++last_id, outputs, inputs, calloc((size_t)outputs * inputs, sizeof(float))};
+  const size_t size = (size_t)outputs * inputs;
+  *array = (Array){device, ++last_id, outputs, inputs, calloc(size, sizeof(float))};
   *id = array->id;
   return Leave(XBARAX_OK);
 }
