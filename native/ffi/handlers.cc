@@ -14,38 +14,17 @@
 #include <vector>
 
 #include "device/driver_registry.h"
+#include "ffi/xla.h"
 #include "kernels/parallel.h"
 #include "kernels/random.h"
 #include "kernels/read.h"
 #include "kernels/update.h"
-#include "xla/ffi/api/ffi.h"
-
-namespace ffi = xla::ffi;
 
 namespace xbarax {
 namespace {
 
-using Dims = ffi::Span<const int64_t>;
 using Array = ffi::Buffer<ffi::F32>;
 using Result = ffi::Result<ffi::Buffer<ffi::F32>>;
-
-class XlaExecutor : public Executor {
- public:
-  explicit XlaExecutor(ffi::ThreadPool pool) : pool_(pool) {}
-  std::size_t threads() const override {
-    return static_cast<std::size_t>(std::max<int64_t>(pool_.num_threads(), 1));
-  }
-  void Schedule(std::function<void()> task) override { pool_.Schedule(std::move(task)); }
-
- private:
-  ffi::ThreadPool pool_;
-};
-
-std::string Shape(Dims dims, const char* type = "float32") {
-  std::string text = std::string(type) + "[";
-  for (size_t i = 0; i < dims.size(); ++i) text += (i ? "," : "") + std::to_string(dims[i]);
-  return text + "]";
-}
 
 bool Same(Dims a, Dims b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
 

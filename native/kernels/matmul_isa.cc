@@ -41,6 +41,18 @@ inline void Block(const float* x, std::size_t depth, const float* b, std::size_t
   for (std::size_t r = 0; r < R; ++r) std::memcpy(y + r * y_stride, sum[r], width * sizeof(float));
 }
 
+// The rows that are left over by blocks of R + 1 or more.
+template <std::size_t R, std::size_t V>
+inline void Rest(const float* x, std::size_t rows, std::size_t depth, const float* b,
+                 std::size_t b_stride, float* y, std::size_t y_stride, std::size_t width) {
+  if constexpr (R > 0) {
+    if (rows == R)
+      Block<R, V>(x, depth, b, b_stride, y, y_stride, width);
+    else
+      Rest<R - 1, V>(x, rows, depth, b, b_stride, y, y_stride, width);
+  }
+}
+
 template <std::size_t V>
 void Rows(const float* x, std::size_t rows, std::size_t depth, const float* b, std::size_t b_stride,
           float* y, std::size_t y_stride, std::size_t width) {
@@ -48,8 +60,8 @@ void Rows(const float* x, std::size_t rows, std::size_t depth, const float* b, s
   std::size_t r = 0;
   for (; r + kBlock <= rows; r += kBlock)
     Block<kBlock, V>(x + r * depth, depth, b, b_stride, y + r * y_stride, y_stride, width);
-  for (; r < rows; ++r)
-    Block<1, V>(x + r * depth, depth, b, b_stride, y + r * y_stride, y_stride, width);
+  Rest<kBlock - 1, V>(x + r * depth, rows - r, depth, b, b_stride, y + r * y_stride, y_stride,
+                      width);
 }
 
 void Panel(const float* x, std::size_t rows, std::size_t depth, const float* b,

@@ -18,6 +18,14 @@ from xbarax._kernels._choose import using as using
 from xbarax._kernels._library import NativeLibraryError as NativeLibraryError
 from xbarax._kernels._library import available as available
 from xbarax._kernels._library import library as library
+from xbarax._kernels._lif import PARAMETERS as PARAMETERS
+from xbarax._kernels._lif import LifCall as LifCall
+from xbarax._kernels._lif import LifCotangents as LifCotangents
+from xbarax._kernels._lif import LifLayer as LifLayer
+from xbarax._kernels._lif import LifTrace as LifTrace
+from xbarax._kernels._lif import lif_backward as lif_backward
+from xbarax._kernels._lif import lif_forward as lif_forward
+from xbarax._kernels._lif import lif_trace as lif_trace
 from xbarax._kernels._random import fold_in as fold_in
 from xbarax._kernels._random import normal as normal
 from xbarax._kernels._random import split as split

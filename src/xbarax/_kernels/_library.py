@@ -24,6 +24,8 @@ TARGETS = {
     "xbarax_uniform": "XbaraxUniform",
     "xbarax_normal": "XbaraxNormal",
     "xbarax_fold_in": "XbaraxFoldIn",
+    "xbarax_lif_forward": "XbaraxLifForward",
+    "xbarax_lif_backward": "XbaraxLifBackward",
     "xbarax_functions_mul": "XbaraxFunctionsMul",
     "xbarax_functions_add": "XbaraxFunctionsAdd",
     "xbarax_functions_write": "XbaraxFunctionsWrite",

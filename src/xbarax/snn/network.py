@@ -11,9 +11,10 @@ from jax import numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Int32
 
-from xbarax.snn import _check, _check_network
+from xbarax.snn import _check, _check_network, _fused
 from xbarax.snn.init import glorot_uniform
 from xbarax.snn.neuron import AbstractNeuron, LayerRecord
+from xbarax.snn.weights import project_sequence
 
 
 class NetworkState(NamedTuple):
@@ -173,11 +174,21 @@ def _unroll(
     net: Sequential, params: list[Any], xs: Array, state: NetworkState, record: bool
 ) -> tuple[Array, NetworkState, list[LayerRecord]]:
     spikes, layers, records = xs, [], []
-    for layer, layer_params, layer_state in zip(net.layers, params, state.layers, strict=True):
-        layer_record, layer_state = layer.run(layer_params, spikes, layer_state, state.step)
-        spikes = layer_record.spikes
-        layers.append(layer_state)
-        records.append(layer_record)
+    for piece in _fused.pieces(net.layers, params):
+        states = state.layers[piece.first : piece.first + len(piece.layers)]
+        first = params[piece.first]
+        if piece.params is None:
+            (layer,), (layer_state,) = piece.layers, states
+            layer_record, end = layer.run(first, spikes, layer_state, state.step)
+            done, ends = [layer_record], [end]
+        else:
+            if piece.driven:
+                spikes = project_sequence(first["input"], spikes, state.step)
+            chain = _fused.Chain(piece.layers, piece.driven)
+            done, ends = _fused.run(chain, spikes, states, piece.params, record)
+        spikes = done[-1].spikes
+        layers += ends
+        records += done
     state = NetworkState(tuple(layers), state.step + xs.shape[0])
     return spikes, state, records if record else []
 

@@ -13,12 +13,12 @@ from jax import numpy as jnp
 from jaxtyping import Float
 
 from xbarax import array
+from xbarax._kernels import Implementation
 from xbarax.snn import _check
 from xbarax.snn.surrogate import AbstractSurrogate, SuperSpike, heaviside
 from xbarax.snn.weights import project, project_sequence
 
 Reset = Literal["zero", "subtract", "none"]
-Implementation = Literal["auto", "jax"]
 
 _DECAYS = ("membrane_decay", "input_decay", "recurrent_decay")
 _SWITCHES = ("recurrent", "input_bias", "recurrent_bias", "detach_reset")
@@ -149,8 +149,10 @@ class LIF(AbstractNeuron):
       reset: "zero", "subtract" or "none", as above.
       detach_reset: whether gradients stop at the `S` of the reset.
       surrogate: what stands in for the derivative of `H`.
-      implementation: "jax" for plain JAX, which is the specification; "auto" for the fastest
-        one that applies, which is that too: there is no native kernel of a neuron yet.
+      implementation: "jax" for plain JAX, which is the specification; "native" for the compiled
+        CPU kernels; "auto" for these where they apply: on the CPU, with `SuperSpike`, and with
+        plain arrays or ideal crossbars as weights (other crossbars may be the input weights).
+        Neighbouring layers run as one, their spikes as bits.
 
     Raises:
       TypeError: a setting of another type than described.
@@ -216,8 +218,13 @@ class LIF(AbstractNeuron):
             )
         if self.implementation not in get_args(Implementation):
             raise ValueError(
-                f"LIF: implementation: expected 'auto' or 'jax', given {self.implementation!r}"
-                "; there is no native kernel of a neuron yet"
+                f"LIF: implementation: expected one of "
+                f"{', '.join(map(repr, get_args(Implementation)))}, given {self.implementation!r}"
+            )
+        if self.implementation == "native" and type(self.surrogate) is not SuperSpike:
+            raise ValueError(
+                "LIF: implementation='native': expected snn.SuperSpike(), the surrogate that the "
+                f"kernel has, given {self.surrogate!r}"
             )
 
     def parameter_shapes(self, n_inputs: int) -> dict[str, tuple[int, ...]]:
@@ -245,12 +252,24 @@ class LIF(AbstractNeuron):
     ) -> tuple[LayerRecord, LIFState]:
         """Lets time pass; see `AbstractNeuron.run`."""
         # The inputs are known for all times, so that only the recurrent product is in the loop.
-        drive = project_sequence(params["input"], xs, step)
+        return self.over_time(params, project_sequence(params["input"], xs, step), state, step)
+
+    def over_time(
+        self,
+        params: Mapping[str, Any],
+        drive: Float[Array, "time batch size"],
+        state: LIFState,
+        step: Any,
+    ) -> tuple[LayerRecord, LIFState]:
+        """Lets time pass, with `W x` given for all of it; otherwise as `run`.
+
+        `step` may be None where the recurrent weights are no crossbar.
+        """
         if self.input_bias:
             drive = drive + params["input_bias"]
-        steps = step + jnp.arange(xs.shape[0], dtype=jnp.int32)
+        steps = None if step is None else step + jnp.arange(drive.shape[0], dtype=jnp.int32)
 
-        def advance(state: LIFState, now: tuple[Array, Array]) -> tuple[LIFState, LayerRecord]:
+        def advance(state: LIFState, now: tuple[Array, Any]) -> tuple[LIFState, LayerRecord]:
             drive, step = now
             feedback = self._feedback(params, state.spikes, step) if self.recurrent else None
             state = self._advance(state, drive, feedback)
@@ -259,15 +278,20 @@ class LIF(AbstractNeuron):
         state, record = jax.lax.scan(advance, state, (drive, steps))
         return record, state
 
-    def _feedback(self, params: Mapping[str, Any], spikes: Array, step: Array) -> Array:
+    def spikes_of(self, membrane: Array) -> Array:
+        """The spikes that membranes give."""
+        return heaviside(membrane - self.threshold, self.surrogate)
+
+    def _feedback(self, params: Mapping[str, Any], spikes: Array, step: Any) -> Array:
         weight = params["recurrent"]
-        feedback = project(weight, spikes, array.step_key(weight, step))
+        key = None if step is None else array.step_key(weight, step)
+        feedback = project(weight, spikes, key)
         return feedback + params["recurrent_bias"] if self.recurrent_bias else feedback
 
     def _advance(self, state: LIFState, drive: Array, feedback: Array | None) -> LIFState:
-        alpha, one_minus_alpha = _factors(self.membrane_decay)
-        beta, one_minus_beta = _factors(self.input_decay)
-        beta_r, one_minus_beta_r = _factors(self.recurrent_decay)
+        alpha, one_minus_alpha = decay_factors(self.membrane_decay)
+        beta, one_minus_beta = decay_factors(self.input_decay)
+        beta_r, one_minus_beta_r = decay_factors(self.recurrent_decay)
         current, recurrent_current = state.input_current, state.recurrent_current
 
         total = self.input_gain * current
@@ -277,7 +301,7 @@ class LIF(AbstractNeuron):
         current = beta * current + one_minus_beta * drive
         if recurrent_current is not None:
             recurrent_current = beta_r * recurrent_current + one_minus_beta_r * feedback
-        spikes = heaviside(membrane - self.threshold, self.surrogate)
+        spikes = self.spikes_of(membrane)
         return LIFState(membrane, current, recurrent_current, spikes)
 
     def _leak(self, alpha: Any, state: LIFState) -> Array:
@@ -314,7 +338,7 @@ def _decay_constant(name: str, given: Any) -> float:
     return decay
 
 
-def _factors(decay: float | tuple[float, ...]) -> tuple[Any, Any]:
+def decay_factors(decay: float | tuple[float, ...]) -> tuple[Any, Any]:
     """The decay constant and one minus it, both of them and their difference in float32."""
     factor = np.asarray(decay, np.float32)
     return factor, np.float32(1) - factor

@@ -9,6 +9,7 @@ from jax import numpy as jnp
 from jaxtyping import Float
 
 from xbarax import array
+from xbarax.chip import Chip
 
 
 def project(
@@ -30,7 +31,7 @@ def project(
     """
     if isinstance(weight, array.MemristiveCrossbarArray):
         return array.read(weight, x, key=key)
-    return _product(jnp.asarray(weight), x)
+    return plain_product(jnp.asarray(weight), x)
 
 
 def project_sequence(
@@ -52,7 +53,7 @@ def project_sequence(
     Derivatives: as `project`.
     """
     if not isinstance(weight, array.MemristiveCrossbarArray):
-        return _product(jnp.asarray(weight), xs)
+        return plain_product(jnp.asarray(weight), xs)
     steps = step + jnp.arange(xs.shape[0], dtype=jnp.int32)
     keys = jax.vmap(lambda t: array.step_key(weight, t))(steps)
     if keys is None:
@@ -60,5 +61,19 @@ def project_sequence(
     return jax.vmap(lambda x, key: array.read(weight, x, key=key))(xs, keys)
 
 
-def _product(weight: Array, x: Array | np.ndarray) -> Array:
+def plain_weights(weight: Any) -> Array | None:
+    """The weight as a plain array, if it is no more than that: an array, or an ideal crossbar.
+
+    None of a crossbar whose reads are more than a product, or that asks for plain JAX.
+    """
+    if not isinstance(weight, array.MemristiveCrossbarArray):
+        return jnp.asarray(weight)
+    chip = jax.typeof(weight).chip
+    if not (isinstance(chip, Chip) and chip.is_ideal and chip.implementation != "jax"):
+        return None
+    return array.readout(weight)
+
+
+def plain_product(weight: Array, x: Array | np.ndarray) -> Array:
+    """`project` with a plain array."""
     return jnp.matmul(x, weight.T, precision=jax.lax.Precision.HIGHEST)

@@ -1,0 +1,87 @@
+// Layers of LIF neurons over time, and the derivatives: `xbarax.snn.LIF` natively.
+//
+// The layers of a chain pass their spikes on as events, so that products with weights cost what the
+// spikes do. Time comes first: (steps, batch, size).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/lif_loops.h"
+#include "kernels/parallel.h"
+
+namespace xbarax {
+
+// Null: the layer has none. The first layer of a chain may have no `input`: it is given its drive.
+struct LifParameters {
+  const float* input;           // (size, inputs)
+  const float* input_bias;      // (size)
+  const float* recurrent;       // (size, size)
+  const float* recurrent_bias;  // (size)
+};
+
+struct LifGradientsTo {
+  float *input, *input_bias, *recurrent, *recurrent_bias;
+};
+
+// (batch, size) each; `recurrent` only where the layer is.
+struct LifState {
+  const float *membrane, *current, *recurrent, *spikes;
+};
+struct LifStateTo {
+  float *membrane, *current, *recurrent, *spikes;
+};
+
+struct LifLayer {
+  std::size_t inputs, size;
+  bool recurrent, detach;
+  Reset reset;
+  float gain, threshold, steepness;
+  const float* decays;  // (6, size): α, 1 − α, β, 1 − β, βᵣ, 1 − βᵣ
+  LifParameters parameters;
+  LifState state;  // at the beginning
+};
+
+struct LifChain {
+  std::size_t steps, batch;
+  // (steps, batch, inputs of the first layer): its inputs, or its drive.
+  const float* xs;
+  std::vector<LifLayer> layers;
+
+  bool driven() const { return layers[0].parameters.input == nullptr; }
+};
+
+inline std::size_t Words(std::size_t bits) { return (bits + 31) / 32; }
+
+// What the forward pass leaves for the backward one; null where it is not wanted.
+struct LifTrace {
+  std::uint32_t* events;               // (steps, batch, words): which of `xs` are not zero
+  std::vector<float*> membranes;       // of each layer, (steps, batch, size)
+  std::vector<std::uint32_t*> spikes;  // of each layer, (steps, batch, words)
+};
+
+// Runs a chain: the last layer's spikes (steps, batch, size), and each layer's state at the end.
+void LifForward(const LifChain& chain, float* spikes, const std::vector<LifStateTo>& states,
+                const LifTrace& trace, Executor& executor, const LifLoops& loops = BestLifLoops());
+
+// Derivatives of a loss by what the forward pass gave. Null: zero.
+struct LifCotangents {
+  const float* spikes;                  // of the last layer
+  std::vector<const float*> hidden;     // by the other layers' spikes
+  std::vector<const float*> membranes;  // by each layer's membranes
+  std::vector<LifState> states;         // by each layer's state at the end
+};
+
+// The loss's derivatives by what the forward pass was given; `xs` may be null where nobody asks.
+struct LifResults {
+  float* xs;
+  std::vector<LifGradientsTo> parameters;
+  std::vector<LifStateTo> states;
+};
+
+void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangents& cotangents,
+                 const LifResults& results, Executor& executor,
+                 const LifLoops& loops = BestLifLoops());
+
+}  // namespace xbarax

@@ -1,0 +1,174 @@
+"""The foreign calls of layers of LIF neurons; `native/ffi/lif_handlers.cc` has their order."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from jax import numpy as jnp
+
+PARAMETERS = ("input", "input_bias", "recurrent", "recurrent_bias")
+"""What a layer may have, in the order in which kernels take it."""
+
+_RESETS = ("zero", "subtract", "none")
+
+
+class LifLayer(NamedTuple):
+    """A layer as kernels take it; beside it `decays` (6, size): α, 1 − α, β, 1 − β, βᵣ, 1 − βᵣ."""
+
+    size: int
+    recurrent: bool
+    input_bias: bool
+    recurrent_bias: bool
+    detach_reset: bool
+    reset: str
+    gain: float
+    threshold: float
+    steepness: float
+
+
+class LifCall(NamedTuple):
+    """The operands of a chain of layers, time first.
+
+    Attributes:
+      xs: (time, batch, inputs) of the first layer; its drive where it has no "input".
+      states: of each layer, its arrays (batch, size) in the order of `snn.LIFState`.
+      decays: of each layer.
+      params: of each layer, a dict of plain arrays.
+    """
+
+    xs: Array
+    states: list[list[Array]]
+    decays: list[np.ndarray]
+    params: list[dict[str, Array]]
+
+
+class LifTrace(NamedTuple):
+    """What the forward pass leaves for the backward one.
+
+    Attributes:
+      events: (time, batch, words), uint32: which of `xs` are not zero; None of a drive.
+      membranes: of each layer, (time, batch, size).
+      spikes: of each layer, as bits, (time, batch, words), uint32.
+    """
+
+    events: Array | None
+    membranes: list[Array]
+    spikes: list[Array]
+
+
+class LifCotangents(NamedTuple):
+    """Derivatives by what the forward pass gives; None: zero.
+
+    Attributes:
+      spikes: those of the last layer.
+      hidden: those of each layer; None for the last.
+      membranes: those of each layer.
+      states: of each layer, of its arrays.
+    """
+
+    spikes: Array | None
+    hidden: list[Array | None]
+    membranes: list[Array | None]
+    states: list[list[Array]]
+
+
+def lif_trace(layers: Sequence[LifLayer], xs: Any, driven: bool) -> LifTrace:
+    """The shapes of a trace."""
+    time, batch, inputs = xs.shape
+    shape: Any = jax.ShapeDtypeStruct
+    bits = lambda size: shape((time, batch, -(-size // 32)), jnp.uint32)
+    floats = lambda size: shape((time, batch, size), jnp.float32)
+    return LifTrace(
+        None if driven else bits(inputs),
+        [floats(layer.size) for layer in layers],
+        [bits(layer.size) for layer in layers],
+    )
+
+
+def lif_forward(
+    layers: Sequence[LifLayer], call: LifCall, *, driven: bool, traced: bool
+) -> tuple[Array, list[list[Array]], LifTrace | None]:
+    """Runs a chain: the last layer's spikes, the states at the end, and the trace."""
+    time, batch, _ = call.xs.shape
+    spikes = jax.ShapeDtypeStruct((time, batch, layers[-1].size), jnp.float32)
+    trace = lif_trace(layers, call.xs, driven) if traced else None
+    results = [spikes, *_shapes(call.states)]
+    if trace is not None:
+        results += _trace_leaves(trace)
+    foreign = jax.ffi.ffi_call("xbarax_lif_forward", results, vmap_method="broadcast_all")
+    out = iter(foreign(*_operands(call), **_attributes(layers), driven=driven, traced=traced))
+    return (
+        next(out),
+        [[next(out) for _ in state] for state in call.states],
+        None if trace is None else _as_trace(trace, out),
+    )
+
+
+def lif_backward(
+    layers: Sequence[LifLayer],
+    call: LifCall,
+    trace: LifTrace,
+    cotangents: LifCotangents,
+    *,
+    driven: bool,
+    with_xs: bool,
+) -> tuple[Array | None, list[list[Array]], list[dict[str, Array]]]:
+    """Derivatives by `xs` (None where they are not wanted), the states and the parameters."""
+    given = [] if cotangents.spikes is None else [cotangents.spikes]
+    results: list[Any] = _shapes([call.xs]) if with_xs else []
+    wanted = [with_xs + 2 * (cotangents.spikes is not None)]
+    for i, (state, params) in enumerate(zip(call.states, call.params, strict=True)):
+        membranes, hidden = cotangents.membranes[i], cotangents.hidden[i]
+        given += [*cotangents.states[i], *(x for x in (membranes, hidden) if x is not None)]
+        wanted.append((membranes is not None) + 2 * (hidden is not None))
+        results += _shapes([state, _in_order(params)])
+    foreign = jax.ffi.ffi_call("xbarax_lif_backward", results, vmap_method="broadcast_all")
+    operands = [*_operands(call), *_trace_leaves(trace), *given]
+    attributes = {**_attributes(layers), "wanted": np.array(wanted, np.int64)}
+    out = iter(foreign(*operands, **attributes, driven=driven))
+    xs = next(out) if with_xs else None
+    states, gradients = [], []
+    for state, params in zip(call.states, call.params, strict=True):
+        states.append([next(out) for _ in state])
+        gradients.append({name: next(out) for name in PARAMETERS if name in params})
+    return xs, states, gradients
+
+
+def _in_order(params: dict[str, Array]) -> list[Array]:
+    return [params[name] for name in PARAMETERS if name in params]
+
+
+def _operands(call: LifCall) -> list[Any]:
+    operands: list[Any] = [call.xs]
+    for state, decays, params in zip(call.states, call.decays, call.params, strict=True):
+        operands += [*state, decays, *_in_order(params)]
+    return operands
+
+
+def _trace_leaves(trace: LifTrace) -> list[Any]:
+    leaves = [] if trace.events is None else [trace.events]
+    for membranes, spikes in zip(trace.membranes, trace.spikes, strict=True):
+        leaves += [membranes, spikes]
+    return leaves
+
+
+def _as_trace(shapes: LifTrace, leaves: Any) -> LifTrace:
+    events = None if shapes.events is None else next(leaves)
+    pairs = [(next(leaves), next(leaves)) for _ in shapes.spikes]
+    return LifTrace(events, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+
+
+def _shapes(tree: Any) -> list[jax.ShapeDtypeStruct]:
+    return [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+
+
+def _attributes(layers: Sequence[LifLayer]) -> dict[str, np.ndarray]:
+    words, numbers = [], []
+    for layer in layers:
+        switches = (layer.recurrent, layer.input_bias, layer.recurrent_bias, layer.detach_reset)
+        flags = sum(2**i for i, switch in enumerate(switches) if switch)
+        words += [layer.size, flags, _RESETS.index(layer.reset)]
+        numbers += [layer.gain, layer.threshold, layer.steepness]
+    return {"layers": np.array(words, np.int64), "numbers": np.array(numbers, np.float32)}
