@@ -1,5 +1,7 @@
 """The native kernels: found, checked, loaded, called."""
 
+from xbarax._kernels._analog import AnalogRead as AnalogRead
+from xbarax._kernels._analog import analog_read as analog_read
 from xbarax._kernels._calls import HANDLE as HANDLE
 from xbarax._kernels._calls import device_after as device_after
 from xbarax._kernels._calls import device_pulse as device_pulse
@@ -19,6 +21,7 @@ from xbarax._kernels._library import NativeLibraryError as NativeLibraryError
 from xbarax._kernels._library import available as available
 from xbarax._kernels._library import library as library
 from xbarax._kernels._random import fold_in as fold_in
+from xbarax._kernels._random import is_threefry as is_threefry
 from xbarax._kernels._random import normal as normal
 from xbarax._kernels._random import split as split
 from xbarax._kernels._random import uniform as uniform

@@ -29,8 +29,8 @@ def using(implementation: Implementation) -> Iterator[None]:
         _asked.reset(token)
 
 
-def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Array) -> Any:
-    """Calls `native` or `pure` with `operands`, as the implementation in use says.
+def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Any) -> Any:
+    """Calls `native` or `pure` with `operands`, trees of arrays, as the implementation in use says.
 
     With "auto", the default, the platform that the program is compiled for decides: CPU takes the
     native one.
