@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import jax
-from jax import Array
 
 from xbarax._kernels import _library
 
