@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <mutex>
+#include <numeric>
 #include <vector>
 
 #include "kernels/analog_steps.h"
@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kLine = 64;         // bytes of a line of the cache
 constexpr std::size_t kBlockRows = 24;    // a multiple of every instruction set's block of rows
 constexpr std::size_t kRowsPerTask = 48;  // a multiple of that
+constexpr std::size_t kFewRows = 3;       // fewer do not make a block
 constexpr std::size_t kNormal = 32;       // multiply-adds that take as long as a normal number
 constexpr std::size_t kParallelWork = std::size_t{1} << 20;  // multiply-adds worth a second thread
 
@@ -49,7 +50,7 @@ struct AnalogReader::Block {
   float* variances;         // kEach: the same, of their noise
   float* deviations;        // kUniform: [rows]
   std::uint32_t* places;    // [rows][drives]: where volts are not zero
-  std::uint32_t* n_places;  // [rows]: how many, or more than kMostPlaces of them: not told
+  std::uint32_t* n_places;  // [rows]: how many, or more than MostPlaces(): not where
 };
 
 AnalogReader::AnalogReader(const AnalogArray& array, const Converters& converters,
@@ -166,31 +167,39 @@ void AnalogReader::Drive(const Block& block, std::size_t a, std::size_t b) const
     if (noise_ == ReadNoise::kUniform)
       block.deviations[r] = std::sqrt(variance_ * matmul_->dot(volts, volts, drives_));
     if (noise_ == ReadNoise::kEach) steps_->squares(volts, drives_, block.squares + r * drives_);
-    const std::size_t most = drives_ / 2;
     block.n_places[r] = static_cast<std::uint32_t>(
-        steps_->places(volts, drives_, most, block.places + r * drives_));
+        steps_->places(volts, drives_, MostPlaces(), block.places + r * drives_));
   }
 }
 
-// Rows of x (drives) times the matrix of a tile's planes. A sum has the same bits either way: what
-// is left out would add 0.
+// Rows of x (drives) times the matrix of a tile's planes. A row that is mostly zero goes place by
+// place, and so does one that has too few neighbours for blocks of rows. A sum has the same bits
+// either way: what is left out would add 0.
 void AnalogReader::Multiply(const Block& block, const float* x, const std::vector<float>& packed,
                             std::size_t a, std::size_t b, float* sums) const {
   const std::size_t width = matmul_->panel_columns;
   const float* matrix = Aligned(packed.data()) + (a * tiles_from_ + b) * panels_ * drives_ * width;
-  const auto sparse = [&](std::size_t r) { return finite_ && block.n_places[r] <= drives_ / 2; };
+  const auto sparse = [&](std::size_t r) { return finite_ && block.n_places[r] <= MostPlaces(); };
+  const auto by_places = [&](std::size_t r, std::size_t n) {
+    steps_->events(x + r * drives_, block.places + r * drives_, n, matrix, drives_, panels_,
+                   sums + r * columns());
+  };
   for (std::size_t r = 0, end; r < block.rows; r = end) {
-    end = r + 1;
-    if (sparse(r)) {
-      steps_->events(x + r * drives_, block.places + r * drives_, block.n_places[r], matrix,
-                     drives_, panels_, sums + r * columns());
-      continue;
+    for (end = r; end < block.rows && !sparse(end);) ++end;
+    if (end == r) {
+      by_places(r, block.n_places[r]);
+      ++end;
+    } else if (end - r < kFewRows) {
+      for (std::size_t i = r; i < end; ++i) {
+        std::iota(block.places + i * drives_, block.places + (i + 1) * drives_, 0u);
+        by_places(i, drives_);
+      }
+    } else {
+      for (std::size_t p = 0; p < panels_; ++p)
+        matmul_->panel(x + r * drives_, end - r, drives_, matrix + p * drives_ * width, width,
+                       sums + r * columns() + p * width, columns(),
+                       std::min(width, planes_ * lines_ - p * width));
     }
-    while (end < block.rows && !sparse(end)) ++end;
-    for (std::size_t p = 0; p < panels_; ++p)
-      matmul_->panel(x + r * drives_, end - r, drives_, matrix + p * drives_ * width, width,
-                     sums + r * columns() + p * width, columns(),
-                     std::min(width, planes_ * lines_ - p * width));
   }
 }
 

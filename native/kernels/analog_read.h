@@ -91,6 +91,8 @@ class AnalogReader {
   void Convert(const Block& block, std::size_t a, std::size_t b) const;
 
   std::size_t columns() const { return panels_ * matmul_->panel_columns; }
+  // Of a row's inputs that are not zero, so that leaving out the others pays.
+  std::size_t MostPlaces() const { return drives_ / 5; }
 
   const Matmul* matmul_;
   const AnalogSteps* steps_;

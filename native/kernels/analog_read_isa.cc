@@ -159,18 +159,21 @@ inline void Noise(RandomKey key, std::uint64_t start, std::size_t count, float* 
                   Deviation deviation) {
   constexpr std::size_t kBlock = kRandomVectors * kLanes;
   Words bits[kRandomVectors];
+  Floats normal[kRandomVectors];
   std::size_t i = 0;
   for (; i + kBlock <= count; i += kBlock) {
     Bits<kRandomVectors>(key, start + i, bits);
+    Normal<kRandomVectors>(bits, normal);
     for (std::size_t v = 0; v < kRandomVectors; ++v) {
       const std::size_t at = i + v * kLanes;
-      Store(Load(y + at) + deviation(at, kLanes) * Normal(bits[v]), kLanes, y + at);
+      Store(Load(y + at) + deviation(at, kLanes) * normal[v], kLanes, y + at);
     }
   }
   for (; i < count; i += kLanes) {
     const std::size_t n = count - i < kLanes ? count - i : kLanes;
     Bits<1>(key, start + i, bits);
-    Store(Get(y + i, n) + deviation(i, n) * Normal(bits[0]), n, y + i);
+    Normal<1>(bits, normal);
+    Store(Get(y + i, n) + deviation(i, n) * normal[0], n, y + i);
   }
 }
 

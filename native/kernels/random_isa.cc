@@ -10,34 +10,46 @@
 namespace xbarax::XBARAX_ISA {
 namespace {
 
+template <std::size_t V>
+struct UniformNumbers {
+  static void From(const Words* bits, Floats* to) {
+    for (std::size_t v = 0; v < V; ++v) to[v] = Uniform(bits[v]);
+  }
+};
+
+template <std::size_t V>
+struct NormalNumbers {
+  static void From(const Words* bits, Floats* to) { Normal<V>(bits, to); }
+};
+
 // Up to V vectors of numbers.
-template <Floats (*Number)(Words), std::size_t V>
+template <template <std::size_t> class Numbers, std::size_t V>
 inline void Some(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
   Words bits[V];
   Floats numbers[V];
   Bits<V>(key, start, bits);
-  for (std::size_t v = 0; v < V; ++v) numbers[v] = Number(bits[v]);
+  Numbers<V>::From(bits, numbers);
   std::memcpy(to, numbers, count * sizeof(float));
 }
 
-template <Floats (*Number)(Words)>
+template <template <std::size_t> class Numbers>
 inline void Fill(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
   constexpr std::size_t kBlock = kRandomVectors * kLanes;
   std::size_t done = 0;
   for (; done + kBlock <= count; done += kBlock)
-    Some<Number, kRandomVectors>(key, start + done, kBlock, to + done);
+    Some<Numbers, kRandomVectors>(key, start + done, kBlock, to + done);
   for (; done + kLanes < count; done += 2 * kLanes)
-    Some<Number, 2>(key, start + done, count - done < 2 * kLanes ? count - done : 2 * kLanes,
-                    to + done);
-  if (done < count) Some<Number, 1>(key, start + done, count - done, to + done);
+    Some<Numbers, 2>(key, start + done, count - done < 2 * kLanes ? count - done : 2 * kLanes,
+                     to + done);
+  if (done < count) Some<Numbers, 1>(key, start + done, count - done, to + done);
 }
 
 void FillUniform(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  Fill<Uniform>(key, start, count, to);
+  Fill<UniformNumbers>(key, start, count, to);
 }
 
 void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  Fill<Normal>(key, start, count, to);
+  Fill<NormalNumbers>(key, start, count, to);
 }
 
 void FoldIn(const RandomKey* keys, const std::uint32_t* data, std::size_t count, RandomKey* to) {

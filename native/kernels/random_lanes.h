@@ -82,17 +82,27 @@ inline void Bits(RandomKey key, std::uint64_t start, Words* bits) {
 // 23 bits as the fraction of a number in [1, 2), less 1.
 inline Floats Uniform(Words bits) { return BitCast<Floats>((bits >> 9) | 0x3f800000u) - 1.0f; }
 
+// What follows works on V vectors in step, which fills the pipeline: each step waits for the last.
+
 // -ln p for p in (0, 1], normal numbers.
-inline Floats MinusLog(Floats p) {
+template <std::size_t V>
+inline void MinusLog(const Floats* p, Floats* to) {
   // p = 2^exponent m, with m in [1/sqrt 2, sqrt 2).
-  const Ints from_root = BitCast<Ints>(p) - 0x3f3504f3;
-  const Ints exponent = from_root >> 23;
-  const Floats m = BitCast<Floats>((from_root & 0x007fffff) + 0x3f3504f3);
+  Floats exponent[V], s[V], s2[V], series[V];
+  for (std::size_t v = 0; v < V; ++v) {
+    const Ints from_root = BitCast<Ints>(p[v]) - 0x3f3504f3;
+    exponent[v] = __builtin_convertvector(from_root >> 23, Floats);
+    const Floats m = BitCast<Floats>((from_root & 0x007fffff) + 0x3f3504f3);
+    s[v] = (m - 1.0f) / (m + 1.0f);
+  }
   // ln m = 2 artanh s, |s| < 0.172: the series up to s^9 is left with 5e-10 of s.
-  const Floats s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
-  const Floats series = (((s2 * (1.0f / 9) + 1.0f / 7) * s2 + 1.0f / 5) * s2 + 1.0f / 3) * s2;
-  const Floats e = __builtin_convertvector(exponent, Floats);
-  return -(e * 0.69314718f + 2.0f * (s + s * series));
+  for (std::size_t v = 0; v < V; ++v) s2[v] = s[v] * s[v];
+  for (std::size_t v = 0; v < V; ++v) series[v] = s2[v] * (1.0f / 9) + 1.0f / 7;
+  for (std::size_t v = 0; v < V; ++v) series[v] = series[v] * s2[v] + 1.0f / 5;
+  for (std::size_t v = 0; v < V; ++v) series[v] = series[v] * s2[v] + 1.0f / 3;
+  for (std::size_t v = 0; v < V; ++v) series[v] = series[v] * s2[v];
+  for (std::size_t v = 0; v < V; ++v) series[v] = s[v] + s[v] * series[v];
+  for (std::size_t v = 0; v < V; ++v) to[v] = -(exponent[v] * 0.69314718f + 2.0f * series[v]);
 }
 
 // sqrt(2) times the inverse error function's quotient by x, from w = -ln(1 - x^2): M. Giles,
@@ -105,25 +115,35 @@ constexpr float kTail[9] = {-0.000200214257f, 0.000100950558f, 0.00134934322f,
                             0.00943887047f,   1.00167406f,     2.83297682f};
 constexpr float kSqrt2 = 1.41421356f;
 
-template <class T>
-inline T Polynomial(const float (&coefficients)[9], T x) {
-  T sum = x * coefficients[0] + coefficients[1];
-  for (int i = 2; i < 9; ++i) sum = sum * x + coefficients[i];
-  return sum;
+template <std::size_t V>
+inline void Polynomial(const float (&coefficients)[9], const Floats* x, Floats* sum) {
+  for (std::size_t v = 0; v < V; ++v) sum[v] = x[v] * coefficients[0] + coefficients[1];
+  for (int i = 2; i < 9; ++i)
+    for (std::size_t v = 0; v < V; ++v) sum[v] = sum[v] * x[v] + coefficients[i];
 }
 
-inline Floats Normal(Words bits) {
-  const Floats x = Uniform(bits) * 2.0f - 0.99999994f;  // in (-1, 1)
+// Standard normal numbers.
+template <std::size_t V>
+inline void Normal(const Words* bits, Floats* to) {
+  Floats x[V], w[V], centred[V], quotient[V];
+  for (std::size_t v = 0; v < V; ++v) x[v] = Uniform(bits[v]) * 2.0f - 0.99999994f;  // in (-1, 1)
   // As jax.random computes it, with a rounded x^2. Turning its sign as an integer keeps compilers
   // from making one operation of product and sum, whose result would be 1e-5 off in the tails.
-  const Floats w = MinusLog(1.0f + BitCast<Floats>(BitCast<Words>(x * x) ^ 0x80000000u));
-  Floats quotient = Polynomial(kCentre, w - 2.5f);
-  const Ints tail = w >= 5.0f;
-  if (Mask(tail) != 0) {  // of a vector of 8, 1 in 37
-    const Floats far = Polynomial(kTail, Sqrt(w) - 3.0f);
-    quotient = tail ? far : quotient;
+  for (std::size_t v = 0; v < V; ++v)
+    w[v] = 1.0f + BitCast<Floats>(BitCast<Words>(x[v] * x[v]) ^ 0x80000000u);
+  MinusLog<V>(w, w);
+  Ints tails = {};
+  for (std::size_t v = 0; v < V; ++v) centred[v] = w[v] - 2.5f, tails |= w[v] >= 5.0f;
+  Polynomial<V>(kCentre, centred, quotient);
+  if (Mask(tails) != 0) {  // of 8 numbers, 1 in 37 times
+    for (std::size_t v = 0; v < V; ++v) {
+      const Floats root = Sqrt(w[v]) - 3.0f;
+      Floats far;
+      Polynomial<1>(kTail, &root, &far);
+      quotient[v] = w[v] >= 5.0f ? far : quotient[v];
+    }
   }
-  return kSqrt2 * quotient * x;
+  for (std::size_t v = 0; v < V; ++v) to[v] = kSqrt2 * quotient[v] * x[v];
 }
 
 }  // namespace
