@@ -1,126 +1,55 @@
 // Compiled several times, with XBARAX_ISA naming the instruction set. Everything here has internal
 // linkage but kRandom.
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "kernels/random.h"
-#include "kernels/threefry.h"
+#include "kernels/random_lanes.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr std::size_t kLanes = 16;
-#elif defined(__AVX2__)
-constexpr std::size_t kLanes = 8;
-#else
-constexpr std::size_t kLanes = 4;
-#endif
-constexpr std::size_t kVectors = 4;  // independent ones, to fill the pipeline
-
-typedef std::uint32_t Words __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
-typedef std::int32_t Ints __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
-typedef float Floats __attribute__((vector_size(kLanes * sizeof(float))));
-
-template <class To, class From>
-inline To BitCast(From from) {
-  To to;
-  std::memcpy(&to, &from, sizeof to);
-  return to;
-}
-
-// The words of counters from `start` on; jax.random takes the xor of both of a counter's.
 template <std::size_t V>
-inline void Bits(RandomKey key, std::uint64_t start, Words* bits) {
-  Words lanes = {};
-  for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] = static_cast<std::uint32_t>(lane);
-  Words x[V], y[V];
-  for (std::size_t v = 0; v < V; ++v) {
-    const std::uint64_t first = start + v * kLanes;
-    const std::uint32_t low = static_cast<std::uint32_t>(first);
-    y[v] = lanes + low;
-    const Words carry = BitCast<Words>(y[v] < low) & 1u;
-    x[v] = carry + static_cast<std::uint32_t>(first >> 32);
+struct UniformNumbers {
+  static void From(const Words* bits, Floats* to) {
+    for (std::size_t v = 0; v < V; ++v) to[v] = Uniform(bits[v]);
   }
-  Threefry<V>(Words{} + key.first, Words{} + key.second, x, y);
-  for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
-}
+};
 
-// 23 bits as the fraction of a number in [1, 2), less 1.
-inline Floats Uniform(Words bits) { return BitCast<Floats>((bits >> 9) | 0x3f800000u) - 1.0f; }
-
-// -ln p for p in (0, 1], normal numbers.
-inline Floats MinusLog(Floats p) {
-  // p = 2^exponent m, with m in [1/sqrt 2, sqrt 2).
-  const Ints from_root = BitCast<Ints>(p) - 0x3f3504f3;
-  const Ints exponent = from_root >> 23;
-  const Floats m = BitCast<Floats>((from_root & 0x007fffff) + 0x3f3504f3);
-  // ln m = 2 artanh s, |s| < 0.172: the series up to s^9 is left with 5e-10 of s.
-  const Floats s = (m - 1.0f) / (m + 1.0f), s2 = s * s;
-  const Floats series = (((s2 * (1.0f / 9) + 1.0f / 7) * s2 + 1.0f / 5) * s2 + 1.0f / 3) * s2;
-  const Floats e = __builtin_convertvector(exponent, Floats);
-  return -(e * 0.69314718f + 2.0f * (s + s * series));
-}
-
-// sqrt(2) times the inverse error function's quotient by x, from w = -ln(1 - x^2): M. Giles,
-// "Approximating the erfinv function", GPU Computing Gems, 2011, table 5 (single precision).
-constexpr float kCentre[9] = {2.81022636e-08f,  3.43273939e-07f, -3.5233877e-06f,
-                              -4.39150654e-06f, 0.00021858087f,  -0.00125372503f,
-                              -0.00417768164f,  0.246640727f,    1.50140941f};
-constexpr float kTail[9] = {-0.000200214257f, 0.000100950558f, 0.00134934322f,
-                            -0.00367342844f,  0.00573950773f,  -0.0076224613f,
-                            0.00943887047f,   1.00167406f,     2.83297682f};
-constexpr float kSqrt2 = 1.41421356f;
-
-template <class T>
-inline T Polynomial(const float (&coefficients)[9], T x) {
-  T sum = x * coefficients[0] + coefficients[1];
-  for (int i = 2; i < 9; ++i) sum = sum * x + coefficients[i];
-  return sum;
-}
-
-inline Floats Normal(Words bits) {
-  const Floats x = Uniform(bits) * 2.0f - 0.99999994f;  // in (-1, 1)
-  // As jax.random computes it, with a rounded x^2. Turning its sign as an integer keeps compilers
-  // from making one operation of product and sum, whose result would be 1e-5 off in the tails.
-  const Floats w = MinusLog(1.0f + BitCast<Floats>(BitCast<Words>(x * x) ^ 0x80000000u));
-  Floats quotient = Polynomial(kCentre, w - 2.5f);
-  const Ints tail = w >= 5.0f;
-  for (std::size_t lane = 0; lane < kLanes; ++lane)
-    if (tail[lane]) quotient[lane] = Polynomial(kTail, std::sqrt(w[lane]) - 3.0f);
-  return kSqrt2 * quotient * x;
-}
+template <std::size_t V>
+struct NormalNumbers {
+  static void From(const Words* bits, Floats* to) { Normal<V>(bits, to); }
+};
 
 // Up to V vectors of numbers.
-template <Floats (*Number)(Words), std::size_t V>
+template <template <std::size_t> class Numbers, std::size_t V>
 inline void Some(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
   Words bits[V];
   Floats numbers[V];
   Bits<V>(key, start, bits);
-  for (std::size_t v = 0; v < V; ++v) numbers[v] = Number(bits[v]);
+  Numbers<V>::From(bits, numbers);
   std::memcpy(to, numbers, count * sizeof(float));
 }
 
-template <Floats (*Number)(Words)>
+template <template <std::size_t> class Numbers>
 inline void Fill(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  constexpr std::size_t kBlock = kVectors * kLanes;
+  constexpr std::size_t kBlock = kRandomVectors * kLanes;
   std::size_t done = 0;
   for (; done + kBlock <= count; done += kBlock)
-    Some<Number, kVectors>(key, start + done, kBlock, to + done);
+    Some<Numbers, kRandomVectors>(key, start + done, kBlock, to + done);
   for (; done + kLanes < count; done += 2 * kLanes)
-    Some<Number, 2>(key, start + done, count - done < 2 * kLanes ? count - done : 2 * kLanes,
-                    to + done);
-  if (done < count) Some<Number, 1>(key, start + done, count - done, to + done);
+    Some<Numbers, 2>(key, start + done, count - done < 2 * kLanes ? count - done : 2 * kLanes,
+                     to + done);
+  if (done < count) Some<Numbers, 1>(key, start + done, count - done, to + done);
 }
 
 void FillUniform(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  Fill<Uniform>(key, start, count, to);
+  Fill<UniformNumbers>(key, start, count, to);
 }
 
 void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  Fill<Normal>(key, start, count, to);
+  Fill<NormalNumbers>(key, start, count, to);
 }
 
 void FoldIn(const RandomKey* keys, const std::uint32_t* data, std::size_t count, RandomKey* to) {

@@ -1,5 +1,7 @@
 """The native kernels: found, checked, loaded, called."""
 
+from xbarax._kernels._analog import AnalogRead as AnalogRead
+from xbarax._kernels._analog import analog_read as analog_read
 from xbarax._kernels._calls import HANDLE as HANDLE
 from xbarax._kernels._calls import device_after as device_after
 from xbarax._kernels._calls import device_pulse as device_pulse
@@ -27,6 +29,7 @@ from xbarax._kernels._lif import lif_backward as lif_backward
 from xbarax._kernels._lif import lif_forward as lif_forward
 from xbarax._kernels._lif import lif_trace as lif_trace
 from xbarax._kernels._random import fold_in as fold_in
+from xbarax._kernels._random import is_threefry as is_threefry
 from xbarax._kernels._random import normal as normal
 from xbarax._kernels._random import split as split
 from xbarax._kernels._random import uniform as uniform

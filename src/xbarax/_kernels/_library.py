@@ -20,6 +20,7 @@ NAME = f"libxbarax_native{_SUFFIX}"
 TARGETS = {
     "xbarax_read": "XbaraxRead",
     "xbarax_read_transposed": "XbaraxReadTransposed",
+    "xbarax_analog_read": "XbaraxAnalogRead",
     "xbarax_update": "XbaraxUpdate",
     "xbarax_uniform": "XbaraxUniform",
     "xbarax_normal": "XbaraxNormal",

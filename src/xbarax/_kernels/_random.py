@@ -29,7 +29,7 @@ def uniform(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) 
 
 def fold_in(key: Array, number: ArrayLike) -> Array:
     """`jax.random.fold_in`, of one typed key and an integer."""
-    if not _known(key):
+    if not is_threefry(key):
         return jax.random.fold_in(key, number)
     pure = lambda data, n: jax.random.key_data(jax.random.fold_in(_typed(data), n))
     return _typed(choose(_calls.fold_in, pure, jax.random.key_data(key), jnp.uint32(number)))
@@ -37,7 +37,7 @@ def fold_in(key: Array, number: ArrayLike) -> Array:
 
 def split(key: Array, n: int = 2) -> Array:
     """`jax.random.split`, of one typed key."""
-    if not _known(key):
+    if not is_threefry(key):
         return jax.random.split(key, n)
     return jax.vmap(fold_in, (None, 0))(key, jnp.arange(n, dtype=jnp.uint32))
 
@@ -49,7 +49,7 @@ def _draw(
     shape: tuple[int, ...],
     dtype: DTypeLike,
 ) -> Array:
-    if not (_known(key) and dtype == jnp.float32):
+    if not (is_threefry(key) and dtype == jnp.float32):
         return pure(key, shape, dtype)
     return choose(
         lambda data: _calls.draw(name, data, shape),
@@ -58,7 +58,7 @@ def _draw(
     )
 
 
-def _known(key: Array) -> bool:
+def is_threefry(key: Array) -> bool:
     """Whether the key's generator is the kernels', with the layout that JAX has by default."""
     partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     return key.dtype == _threefry() and partitionable

@@ -1,13 +1,16 @@
 """How a simulated chip is read: the way from inputs over currents to sums."""
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import jax
 from jax import Array
 from jax import numpy as jnp
 
 from xbarax import _kernels
 from xbarax.chip import _ideal, _tile
+from xbarax.chip.converter import ADC, DAC
 
 if TYPE_CHECKING:
     from xbarax.chip._chip import Chip
@@ -23,6 +26,16 @@ def read(
     Where the converters clip, the inputs of a backward read are cotangents of the partial sums
     that `partial_sums` keeps apart, (rows, tiles · n); else of the whole ones.
     """
+    pure = functools.partial(_read_in_jax, chip, transpose=transpose, backward=backward)
+    if not _native_reads(chip, state, key, backward):
+        return pure(state, inputs, key)
+    native = functools.partial(_read_natively, chip, transpose=transpose, backward=backward)
+    return _choose(native, pure, state, inputs, key)
+
+
+def _read_in_jax(
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool, backward: bool
+) -> Array:
     if "matrix" in state["seen"]:
         return _read_at_once(chip, state, inputs, key, transpose, backward)
     lines = _line_inputs(chip, chip.tiling(state), inputs, transpose, backward)
@@ -131,3 +144,93 @@ def _calibration(chip: "Chip", state: State, transpose: bool) -> Array | None:
         return None
     ranges = state["adc_range"]["transposed" if transpose else "forward"]
     return (ranges.swapaxes(1, 2) if transpose else ranges)[..., None]
+
+
+# ---- The same natively: one call ----------------------------------------------------------------
+
+_READ = ("seen", "layer", "largest", "gain", "adc_range")  # what of a state reads use
+
+
+def _native_reads(chip: "Chip", state: State, key: Array | None, backward: bool) -> bool:
+    """Whether the native reader is one for this chip, and better than a mere product."""
+    seen = state["seen"]
+    if "matrix" in seen:
+        if key is None and not (backward and isinstance(chip.dac, DAC) and chip.dac.bits):
+            return False
+    elif len(seen["terms"]) > 1:
+        return False
+    known = isinstance(chip.dac, DAC) and isinstance(chip.adc, ADC)
+    return known and (key is None or _kernels.is_threefry(key))
+
+
+def _choose(
+    native: Callable[..., Array],
+    pure: Callable[..., Array],
+    state: State,
+    inputs: Array,
+    key: Array | None,
+) -> Array:
+    """`_kernels.choose`, with what reads need of the state."""
+
+    def specified(*operands: Any) -> Array:
+        with _kernels.using("jax"):
+            return pure(*operands)
+
+    used = {name: state[name] for name in _READ if name in state}
+    return _kernels.choose(native, specified, used, inputs, key)
+
+
+def _read_natively(
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool, backward: bool
+) -> Array:
+    seen = chip.tiling(state)
+    n = seen.n_in if transpose else seen.n_out
+    return _native(chip, state, inputs, key, n, transpose, backward, inside=False)
+
+
+def _inside_natively(
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool
+) -> Array:
+    seen = chip.tiling(state)
+    n = seen.tiles_out * seen.n_in if transpose else seen.tiles_in * seen.n_out
+    return _native(chip, state, inputs, key, n, transpose, backward=False, inside=True)
+
+
+def _native(
+    chip: "Chip",
+    state: State,
+    inputs: Array,
+    key: Array | None,
+    n: int,
+    transpose: bool,
+    backward: bool,
+    inside: bool,
+) -> Array:
+    seen, dac, adc = state["seen"], chip.dac, chip.adc
+    assert isinstance(dac, DAC) and isinstance(adc, ADC)
+    path: dict[str, Any] = {"transpose": transpose, "inside": inside}
+    if backward:
+        path |= {"dac_bits": dac.bits, "dac_scaled": True}
+    operands: dict[str, Any] = {
+        "variance": seen.get("variance"),
+        "key_data": None if key is None else jax.random.key_data(key),
+    }
+    if "matrix" in seen:
+        read = _kernels.AnalogRead(**path)
+        scale = chip.weight_scale(state)
+        return _kernels.analog_read(read, seen["matrix"], inputs, n, scale=scale, **operands)
+    path |= {"adc_bits": adc.bits, "adc_signed": adc.signed, "adc_range": adc.range}
+    if backward:  # `ADC.convert_scaled`
+        bits = None if adc.bits is None else max(adc.bits, 2)
+        path |= {"adc_bits": bits, "adc_signed": True, "adc_range": "read"}
+    read = _kernels.AnalogRead(
+        **path,
+        apart=backward and chip.clips,
+        column=chip.has_column,
+        coefficients=chip.coefficients,
+        v_read=dac.v_read,
+    )
+    if adc.calibrated and not backward:
+        operands["full_scales"] = state["adc_range"]["transposed" if transpose else "forward"]
+    scale = chip.weight_scale(state) / dac.v_read
+    return _kernels.analog_read(read, seen["terms"][0], inputs, n, scale=scale, **operands)

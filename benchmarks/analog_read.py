@@ -1,0 +1,124 @@
+"""Times analog reads against plain products of the same shapes.
+
+    python benchmarks/analog_read.py [--json FILE] [--rounds N] [--sizes N …]
+
+Chips have 8-bit converters and read noise, with one σ for all devices or one for each; reads have
+a key. Programs take turns within a round, and wait for their results; the table has medians in
+ms, and medians of how many times as long as `x @ w.T` each takes in the same rounds. Inputs are
+uniform in [−1, 1], or spikes: 0, and 1 in one of 20.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax import numpy as jnp
+
+import xbarax as xb
+
+INPUTS = {64: 4800, 128: 4800, 256: 4800, 512: 2400, 1024: 600, 2048: 150}
+SPIKES = 0.05
+CONVERTERS: dict[str, Any] = {"dac": xb.DAC(bits=8), "adc": xb.ADC(bits=8)}
+
+# ReRAM that is programmed by pulses, one σ for all devices; PCM, whose σ depends on conductance.
+ONE = dataclasses.replace(xb.device.presets.reram_soft_bounds(), read_noise=1e-7)
+EACH = xb.device.PCM()
+REFERENCE, PAIR = xb.mapping.IdealReference(), xb.mapping.DifferentialPair()
+CHIPS = {
+    "one σ": xb.Chip(device=ONE, mapping=REFERENCE, **CONVERTERS),
+    "σ per device": xb.Chip(device=EACH, mapping=REFERENCE, **CONVERTERS),
+    "one σ, pairs": xb.Chip(device=ONE, mapping=PAIR, **CONVERTERS),
+    "σ per device, pairs": xb.Chip(device=EACH, mapping=PAIR, **CONVERTERS),
+}
+PRODUCT = "x @ w.T"
+
+
+def main() -> None:
+    """Prints a table for each size."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--sizes", nargs="+", type=int, choices=INPUTS, default=list(INPUTS))
+    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    options = parser.parse_args()
+    print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
+    results = {}
+    for size in options.sizes:
+        results[str(size)] = measure(size, INPUTS[size], options.rounds)
+        print(table(size, INPUTS[size], results[str(size)]), flush=True)
+    if options.json is not None:
+        about = {"jax": jax.__version__, "cores": os.cpu_count(), "machine": platform.machine()}
+        given = {"rounds": options.rounds, "spikes": SPIKES, "inputs": INPUTS}
+        options.json.write_text(json.dumps({**about, **given, "sizes": results}, indent=2))
+
+
+def measure(size: int, rows: int, rounds: int) -> dict[str, dict[str, float]]:
+    """What each program takes."""
+    programs = make(size, rows)
+    for run in programs.values():
+        run(), run()
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, run in programs.items():
+            begin = time.perf_counter()
+            run()
+            times[name].append(1e3 * (time.perf_counter() - begin))
+    return {
+        name: {
+            "ms": float(np.median(taken)),
+            "ratio": float(np.median(np.divide(taken, times[PRODUCT]))),
+        }
+        for name, taken in times.items()
+    }
+
+
+def make(size: int, rows: int) -> dict[str, Callable[[], Any]]:
+    """The programs, by name."""
+    rng = np.random.default_rng(0)
+    weights = jnp.asarray(rng.uniform(-1, 1, (size, size)).astype(np.float32))
+    x = jnp.asarray(rng.uniform(-1, 1, (rows, size)).astype(np.float32))
+    spikes = jnp.asarray((rng.uniform(size=(rows, size)) < SPIKES).astype(np.float32))
+    key = jax.random.key(1)
+    programs = {PRODUCT: compiled(lambda w, x: x @ w.T, weights, x)}
+    forward = lambda w, x: xb.read(w, x, key=key)
+    for name, chip in CHIPS.items():
+        array = xb.MemristiveCrossbarArray(weights, chip, jax.random.key(0))
+        programs[name] = compiled(forward, array, x)
+        if name == "one σ, pairs" or name == "σ per device, pairs":
+            continue
+        transposed = lambda w, x: xb.read(w, x, key=key, transpose=True)
+        programs[f"{name}, transposed"] = compiled(transposed, array, x)
+        programs[f"{name}, spikes"] = compiled(forward, array, spikes)
+        if size <= 256:
+            plain = dataclasses.replace(chip, implementation="jax")
+            array = xb.MemristiveCrossbarArray(weights, plain, jax.random.key(0))
+            programs[f"{name}, pure JAX"] = compiled(forward, array, x)
+    array = xb.MemristiveCrossbarArray(weights, CHIPS["one σ"], jax.random.key(0))
+    programs["one σ, update in place"] = compiled(lambda w, d: w + d, array, 1e-3 * weights)
+    return programs
+
+
+def compiled(function: Callable[..., Any], array: Any, x: Array) -> Callable[[], Any]:
+    """A call of a compiled program that waits for its result."""
+    program = jax.jit(function).lower(array, x).compile()
+    return lambda: jax.block_until_ready(program(array, x))
+
+
+def table(size: int, rows: int, result: dict[str, dict[str, float]]) -> str:
+    """A size's results, as text."""
+    lines = [f"\n{size} × {size}, {rows} inputs{'ms':>18}{'ratio':>9}"]
+    for name, row in result.items():
+        lines.append(f"{name:<32}{row['ms']:9.2f}{row['ratio']:8.2f}×")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

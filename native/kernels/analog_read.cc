@@ -1,0 +1,291 @@
+#include "kernels/analog_read.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <numeric>
+#include <vector>
+
+#include "kernels/analog_steps.h"
+#include "kernels/isa.h"
+#include "kernels/matmul.h"
+
+namespace xbarax {
+namespace {
+
+constexpr std::size_t kLine = 64;         // bytes of a line of the cache
+constexpr std::size_t kBlockRows = 24;    // a multiple of every instruction set's block of rows
+constexpr std::size_t kRowsPerTask = 48;  // a multiple of that
+constexpr std::size_t kFewRows = 3;       // fewer do not make a block
+constexpr std::size_t kNormal = 32;       // multiply-adds that take as long as a normal number
+constexpr std::size_t kParallelWork = std::size_t{1} << 20;  // multiply-adds worth a second thread
+
+std::size_t Ceil(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+
+float* Aligned(const void* p) {
+  return reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(p) + kLine - 1) / kLine *
+                                  kLine);
+}
+
+// The levels of `bits`, up to a full scale.
+Levels LevelsOf(int bits, bool is_signed, float full_scale) {
+  if (bits == 0) return {full_scale, 0, 0};
+  const float half = static_cast<float>((1 << (is_signed ? bits - 1 : bits)) - 1);
+  return {full_scale, half, is_signed ? -half : 0.0f};
+}
+
+}  // namespace
+
+// Up to kBlockRows rows, and where they are worked on.
+struct AnalogReader::Block {
+  const float* x;
+  std::size_t rows;
+  const RowNoise* noise;
+  float* y;
+  float* volts;             // [rows][drives]
+  float* squares;           // kEach: the same
+  float* sums;              // [rows][panels · panel columns]: currents
+  float* variances;         // kEach: the same, of their noise
+  float* deviations;        // kUniform: [rows]
+  std::uint32_t* places;    // [rows][drives]: where volts are not zero
+  std::uint32_t* n_places;  // [rows]: how many, or more than MostPlaces(): not where
+};
+
+AnalogReader::AnalogReader(const AnalogArray& array, const Converters& converters,
+                           const ReadPath& path, const Matmul& matmul, const AnalogSteps& steps)
+    : matmul_(&matmul),
+      steps_(&steps),
+      converters_(converters),
+      path_(path),
+      noise_(array.noise),
+      variance_(array.noise == ReadNoise::kUniform ? *array.variance : 0),
+      column_(array.column),
+      from_(path.transposed ? array.out : array.in),
+      to_(path.transposed ? array.in : array.out),
+      planes_(array.planes),
+      tiles_to_(path.transposed ? array.tiles_in : array.tiles_out),
+      tiles_from_(path.transposed ? array.tiles_out : array.tiles_in),
+      drives_(path.transposed ? array.lines : array.words),
+      lines_(path.transposed ? array.words : array.lines),
+      panels_(Ceil(planes_ * lines_, matmul.panel_columns)) {
+  inputs_ = from_ * (path.apart ? tiles_to_ : 1);
+  outputs_ = to_ * (path.result == AnalogResult::kInside ? tiles_from_ : 1);
+  for (std::size_t p = 0; p < planes_; ++p) factors_.push_back(array.coefficients[p] * array.scale);
+  if (converters.adc_bits != 0 && converters.adc_range == AdcRange::kCalibrated)
+    for (std::size_t p = 0; p < planes_; ++p)
+      for (std::size_t a = 0; a < tiles_to_; ++a)
+        for (std::size_t b = 0; b < tiles_from_; ++b) {
+          const std::size_t out = path.transposed ? b : a, in = path.transposed ? a : b;
+          full_scales_.push_back(
+              converters.full_scales[(p * array.tiles_out + out) * array.tiles_in + in]);
+        }
+  conductance_ = Pack(array, array.conductance);
+  if (noise_ == ReadNoise::kEach) variances_ = Pack(array, array.variance);
+}
+
+std::vector<float> AnalogReader::Pack(const AnalogArray& array, const float* cells) {
+  const std::size_t width = matmul_->panel_columns, tile = panels_ * drives_ * width;
+  std::vector<float> packed(tiles_to_ * tiles_from_ * tile + kLine / sizeof(float));
+  const bool columns_first = array.words_first == path_.transposed;  // a line's cells are together
+  for (std::size_t p = 0; p < planes_; ++p) {
+    for (std::size_t t = 0; t < array.tiles_out * array.tiles_in; ++t, cells += drives_ * lines_) {
+      const std::size_t out = t / array.tiles_in, in = t % array.tiles_in;
+      float* to = Aligned(packed.data()) +
+                  (path_.transposed ? in * tiles_from_ + out : out * tiles_from_ + in) * tile;
+      for (std::size_t l = 0; l < lines_; ++l) {
+        const std::size_t column = p * lines_ + l;
+        float* line = to + column / width * drives_ * width + column % width;
+        for (std::size_t d = 0; d < drives_; ++d) {
+          const float cell = cells[columns_first ? l * drives_ + d : d * lines_ + l];
+          finite_ &= std::isfinite(cell);
+          line[d * width] = cell;
+        }
+      }
+    }
+  }
+  return packed;
+}
+
+std::size_t AnalogReader::work() const {
+  const std::size_t sums = tiles_to_ * tiles_from_ * planes_ * lines_;
+  const std::size_t cell = noise_ == ReadNoise::kEach ? 2 : 1;
+  return sums * (drives_ * cell + (noise_ == ReadNoise::kNone ? 0 : kNormal));
+}
+
+std::size_t AnalogReader::scratch_bytes() const {
+  const std::size_t copies = noise_ == ReadNoise::kEach ? 2 : 1;
+  const std::size_t row = copies * (drives_ + columns()) + 1;
+  return kBlockRows * (row * sizeof(float) + (drives_ + 1) * sizeof(std::uint32_t)) + kLine;
+}
+
+void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise, float* y,
+                        void* scratch) const {
+  const bool each = noise_ == ReadNoise::kEach;
+  const std::size_t drives = kBlockRows * drives_;
+  const std::size_t sums = kBlockRows * columns();
+  Block block = {};
+  block.sums = Aligned(scratch);
+  block.variances = block.sums + sums;
+  block.volts = block.variances + (each ? sums : 0);
+  block.squares = block.volts + drives;
+  block.deviations = block.squares + (each ? drives : 0);
+  block.places = reinterpret_cast<std::uint32_t*>(block.deviations + kBlockRows);
+  block.n_places = block.places + drives;
+  for (std::size_t r = 0; r < rows; r += kBlockRows) {
+    block.x = x + r * inputs_;
+    block.rows = std::min(kBlockRows, rows - r);
+    block.noise = noise + (noise_ == ReadNoise::kNone ? 0 : r);
+    block.y = y + r * outputs_;
+    for (std::size_t b = 0; b < tiles_from_; ++b) {
+      if (!path_.apart) Drive(block, 0, b);
+      for (std::size_t a = 0; a < tiles_to_; ++a) {
+        if (path_.apart) Drive(block, a, b);
+        Multiply(block, block.volts, conductance_, a, b, block.sums);
+        if (each) Multiply(block, block.squares, variances_, a, b, block.variances);
+        AddNoise(block, a, b);
+        Convert(block, a, b);
+      }
+    }
+  }
+}
+
+// The voltages of the lines of the inputs' tile b, for the outputs' tile a where each has its own.
+void AnalogReader::Drive(const Block& block, std::size_t a, std::size_t b) const {
+  const bool column = path_.transposed && column_;
+  const std::size_t width = drives_ - (column ? 1 : 0), first = b * width;
+  const std::size_t n = std::min(width, from_ - first);
+  for (std::size_t r = 0; r < block.rows; ++r) {
+    const float* x = block.x + r * inputs_ + a * from_ + first;
+    float* volts = block.volts + r * drives_;
+    const float full_scale = converters_.dac_scaled ? steps_->largest(x, n) : 1;
+    steps_->drive(x, n, LevelsOf(converters_.dac_bits, true, full_scale), converters_.v_read,
+                  volts);
+    std::fill(volts + n, volts + width, 0.0f);
+    if (column) volts[width] = -steps_->total(volts, n);
+    if (noise_ == ReadNoise::kUniform)
+      block.deviations[r] = std::sqrt(variance_ * matmul_->dot(volts, volts, drives_));
+    if (noise_ == ReadNoise::kEach) steps_->squares(volts, drives_, block.squares + r * drives_);
+    block.n_places[r] = static_cast<std::uint32_t>(
+        steps_->places(volts, drives_, MostPlaces(), block.places + r * drives_));
+  }
+}
+
+// Rows of x (drives) times the matrix of a tile's planes. A row that is mostly zero goes place by
+// place, and so does one that has too few neighbours for blocks of rows. A sum has the same bits
+// either way: what is left out would add 0.
+void AnalogReader::Multiply(const Block& block, const float* x, const std::vector<float>& packed,
+                            std::size_t a, std::size_t b, float* sums) const {
+  const std::size_t width = matmul_->panel_columns;
+  const float* matrix = Aligned(packed.data()) + (a * tiles_from_ + b) * panels_ * drives_ * width;
+  const auto sparse = [&](std::size_t r) { return finite_ && block.n_places[r] <= MostPlaces(); };
+  const auto by_places = [&](std::size_t r, std::size_t n) {
+    steps_->events(x + r * drives_, block.places + r * drives_, n, matrix, drives_, panels_,
+                   sums + r * columns());
+  };
+  for (std::size_t r = 0, end; r < block.rows; r = end) {
+    for (end = r; end < block.rows && !sparse(end);) ++end;
+    if (end == r) {
+      by_places(r, block.n_places[r]);
+      ++end;
+    } else if (end - r < kFewRows) {
+      for (std::size_t i = r; i < end; ++i) {
+        std::iota(block.places + i * drives_, block.places + (i + 1) * drives_, 0u);
+        by_places(i, drives_);
+      }
+    } else {
+      for (std::size_t p = 0; p < panels_; ++p)
+        matmul_->panel(x + r * drives_, end - r, drives_, matrix + p * drives_ * width, width,
+                       sums + r * columns() + p * width, columns(),
+                       std::min(width, planes_ * lines_ - p * width));
+    }
+  }
+}
+
+void AnalogReader::AddNoise(const Block& block, std::size_t a, std::size_t b) const {
+  if (noise_ == ReadNoise::kNone) return;
+  for (std::size_t r = 0; r < block.rows; ++r) {
+    const auto [key, row] = block.noise[r];
+    for (std::size_t p = 0; p < planes_; ++p) {
+      // Numbers are those of [rows][planes][tiles to][tiles from][lines].
+      const std::uint64_t plane = (row * planes_ + p) * tiles_to_ + a;
+      const std::uint64_t start = (plane * tiles_from_ + b) * lines_;
+      const std::size_t place = r * columns() + p * lines_;
+      if (noise_ == ReadNoise::kEach) {
+        if (block.n_places[r] != 0 || !finite_)
+          steps_->add_noise_each(key, start, lines_, block.variances + place, block.sums + place);
+      } else if (block.deviations[r] != 0) {
+        steps_->add_noise(key, start, lines_, block.deviations[r], block.sums + place);
+      }
+    }
+  }
+}
+
+// From the currents of a tile to its share of the outputs.
+void AnalogReader::Convert(const Block& block, std::size_t a, std::size_t b) const {
+  const bool column = column_ && !path_.transposed;
+  const std::size_t width = lines_ - (column ? 1 : 0), n = std::min(width, to_ - a * width);
+  for (std::size_t r = 0; r < block.rows; ++r) {
+    for (std::size_t p = 0; p < planes_; ++p) {
+      const float* sums = block.sums + r * columns() + p * lines_;
+      float full_scale = converters_.full_scale;
+      if (converters_.adc_bits != 0 && converters_.adc_range == AdcRange::kRead)
+        full_scale = steps_->largest(sums, lines_);
+      else if (!full_scales_.empty())
+        full_scale = full_scales_[(p * tiles_to_ + a) * tiles_from_ + b];
+      float* y = block.y + r * outputs_ + a * width;
+      if (path_.result == AnalogResult::kSums) {
+        const Levels levels = LevelsOf(converters_.adc_bits, converters_.adc_signed, full_scale);
+        steps_->convert(sums, n, levels, column ? sums[width] : 0, factors_[p], b == 0 && p == 0,
+                        y);
+        continue;
+      }
+      const float low = converters_.adc_signed ? -full_scale : 0;
+      steps_->inside(sums, n, low, full_scale, p == 0, y + b * to_);
+      if (column && !(sums[width] >= low && sums[width] <= full_scale))
+        std::fill_n(y + b * to_, n, 0.0f);
+    }
+  }
+}
+
+void ReadAnalog(const AnalogReader& reader, const float* x, std::size_t rows, const RowNoise* noise,
+                float* y, Executor& executor) {
+  const bool alone = rows * reader.work() < kParallelWork;
+  const std::size_t tasks = alone ? 1 : Ceil(rows, kRowsPerTask);
+  // A task takes what it works in from here: no more than `threads` run at the same time.
+  const std::size_t threads = std::max<std::size_t>(1, std::min(tasks, executor.threads()));
+  std::vector<std::vector<char>> scratches;
+  for (std::size_t i = 0; i < threads; ++i) scratches.emplace_back(reader.scratch_bytes());
+  std::vector<char*> free;
+  for (std::vector<char>& scratch : scratches) free.push_back(scratch.data());
+  if (alone) return reader.Rows(x, rows, noise, y, free[0]);
+  std::mutex mutex;
+  ParallelFor(executor, tasks, [&](std::size_t task) {
+    std::unique_lock<std::mutex> lock(mutex);
+    char* scratch = free.back();
+    free.pop_back();
+    lock.unlock();
+    const std::size_t first = task * kRowsPerTask;
+    reader.Rows(x + first * reader.inputs(), std::min(kRowsPerTask, rows - first),
+                noise == nullptr ? nullptr : noise + first, y + first * reader.outputs(), scratch);
+    lock.lock();
+    free.push_back(scratch);
+  });
+}
+
+const AnalogSteps& BestAnalogSteps() {
+#if defined(XBARAX_X86_ISAS)
+  switch (BestIsa()) {
+    case Isa::kAvx512:
+      return avx512::kAnalogSteps;
+    case Isa::kAvx2:
+      return avx2::kAnalogSteps;
+    case Isa::kBaseline:
+      break;
+  }
+#endif
+  return baseline::kAnalogSteps;
+}
+
+}  // namespace xbarax
