@@ -3,7 +3,8 @@
 // Operands and results have the same leading batch axes, so that vmap is one call. Forward:
 //
 //   xs, for each layer: (membrane, current, recurrent current?, spikes, decays,
-//                        input?, input bias?, recurrent?, recurrent bias?)
+//                        input?, input bias?, recurrent?, recurrent bias?,
+//                        conductances?, variances?, scale?, keys?, keys of backward reads?)
 //     -> the last layer's spikes, for each layer: (membrane, current, recurrent current?, spikes),
 //        where it is traced: events?, for each layer: (membranes, spikes as bits)
 //
@@ -12,12 +13,15 @@
 // its state, its parameters as forward takes them.
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "ffi/xla.h"
+#include "kernels/analog_read.h"
 #include "kernels/lif.h"
+#include "kernels/random.h"
 
 namespace xbarax {
 namespace {
@@ -25,10 +29,23 @@ namespace {
 using Ints = ffi::Span<const int64_t>;
 using Floats = ffi::Span<const float>;
 
-// Of `layers`: for each its size, flags and reset.
-enum : int64_t { kRecurrent = 1, kInputBias = 2, kRecurrentBias = 4, kDetach = 8 };
+// Of `layers`: for each its size, flags and reset. Recurrent weights may be an array that is read,
+// and then that in the backward pass, or plain weights there.
+enum : int64_t {
+  kRecurrent = 1,
+  kInputBias = 2,
+  kRecurrentBias = 4,
+  kDetach = 8,
+  kReads = 16,
+  kReadsBackward = 32
+};
 constexpr std::size_t kIntsPerLayer = 3;
 constexpr std::size_t kFloatsPerLayer = 3;  // of `numbers`: gain, threshold, steepness
+
+// Of `reads`: for each layer that is read, what describes its array and the converters of both
+// directions; of `read_numbers`, the voltage of an input of 1, and the coefficients of its planes.
+constexpr std::size_t kIntsPerArray = 8, kIntsPerConverters = 4;
+constexpr std::size_t kIntsPerReads = kIntsPerArray + 2 * kIntsPerConverters;
 
 // Which of the backward pass's optional operands and results there are: a word for the chain's and
 // one for each layer's.
@@ -62,6 +79,11 @@ class Cursor {
     return static_cast<T*>(buffer.untyped_data()) + copy_ * count;
   }
 
+  bool ok() const { return error_.empty(); }
+  void Refuse(const std::string& why) {
+    if (error_.empty()) error_ = "xbarax lif: " + why;
+  }
+
   const std::string& Finish() {
     if (error_.empty() && next_ != buffers_.size())
       error_ = "xbarax lif: expected " + std::to_string(next_) +
@@ -86,8 +108,8 @@ using Outcomes = Cursor<ffi::RemainingRets, true>;
 struct Call {
   std::size_t copies = 1, steps = 0, batch = 0, inputs = 0;
   bool driven = false;
-  Ints layers;
-  Floats numbers;
+  Ints layers, reads;
+  Floats numbers, read_numbers;
 
   std::size_t size() const { return layers.size() / kIntsPerLayer; }
   std::size_t size_of(std::size_t layer) const {
@@ -99,8 +121,25 @@ struct Call {
   bool has_input(std::size_t layer) const { return layer > 0 || !driven; }
 };
 
-std::string Look(const ffi::RemainingArgs& args, Ints layers, Floats numbers, bool driven,
-                 Call* call) {
+// Whether `reads` and `read_numbers` are those of the layers that are read.
+bool DescribesReads(const Call& call) {
+  std::size_t ints = 0, floats = 0;
+  for (std::size_t l = 0; l < call.size(); ++l) {
+    if (!call.has(l, kReads)) continue;
+    if (!call.has(l, kRecurrent) || call.reads.size() < ints + kIntsPerReads) return false;
+    for (std::size_t k = 0; k < kIntsPerReads; ++k)
+      if (call.reads[ints + k] < 0) return false;
+    for (std::size_t k : {8, 10, 12, 14})
+      if (call.reads[ints + k] > 24) return false;
+    if (call.reads[ints + 7] > 2) return false;
+    floats += 1 + static_cast<std::size_t>(call.reads[ints]);
+    ints += kIntsPerReads;
+  }
+  return ints == call.reads.size() && floats == call.read_numbers.size();
+}
+
+std::string Look(const ffi::RemainingArgs& args, Ints layers, Floats numbers, Ints reads,
+                 Floats read_numbers, bool driven, Call* call) {
   const std::size_t count = layers.size() / kIntsPerLayer;
   if (count == 0 || layers.size() != kIntsPerLayer * count ||
       numbers.size() != kFloatsPerLayer * count)
@@ -120,6 +159,8 @@ std::string Look(const ffi::RemainingArgs& args, Ints layers, Floats numbers, bo
   call->batch = static_cast<std::size_t>(dims[lead + 1]);
   call->inputs = static_cast<std::size_t>(dims[lead + 2]);
   call->driven = driven, call->layers = layers, call->numbers = numbers;
+  call->reads = reads, call->read_numbers = read_numbers;
+  if (!DescribesReads(*call)) return "xbarax lif: attributes that do not describe reads";
   if (driven && call->inputs != call->size_of(0))
     return "xbarax lif: a drive of " + std::to_string(call->inputs) + " for a layer of " +
            std::to_string(call->size_of(0));
@@ -150,20 +191,87 @@ LifStateTo TakeState(const Call& call, std::size_t layer, Outcomes* outcomes) {
 
 // Of LifParameters, or of LifGradientsTo.
 template <class Parameters, class Buffers>
-Parameters TakeParameters(const Call& call, std::size_t layer, std::size_t inputs,
+Parameters TakeParameters(const Call& call, std::size_t layer, std::size_t inputs, bool recurrent,
                           Buffers* buffers) {
   const std::size_t size = call.size_of(layer);
   Parameters p = {};
   if (call.has_input(layer)) p.input = buffers->template Next<float>("input", size * inputs);
   if (call.has(layer, kInputBias)) p.input_bias = buffers->template Next<float>("input bias", size);
-  if (call.has(layer, kRecurrent))
-    p.recurrent = buffers->template Next<float>("recurrent", size * size);
+  if (recurrent) p.recurrent = buffers->template Next<float>("recurrent", size * size);
   if (call.has(layer, kRecurrentBias))
     p.recurrent_bias = buffers->template Next<float>("recurrent bias", size);
   return p;
 }
 
-LifChain TakeChain(const Call& call, Operands* operands) {
+// The arrays of the layers that are read. They stay where they are: chains point at them.
+class Readers {
+ public:
+  explicit Readers(const Call& call)
+      : call_(call), ints_(call.reads.begin()), floats_(call.read_numbers.begin()) {}
+
+  // Takes the next layer's operands.
+  LifReads Take(std::size_t layer, Operands* operands) {
+    const auto word = [&](std::size_t k) { return static_cast<std::size_t>(ints_[k]); };
+    AnalogArray array = {};
+    array.out = array.in = call_.size_of(layer);
+    array.planes = word(0), array.tiles_out = word(1), array.tiles_in = word(2);
+    array.lines = word(3), array.words = word(4);
+    array.column = ints_[5] != 0, array.words_first = ints_[6] != 0;
+    array.noise = static_cast<ReadNoise>(ints_[7]);
+    array.coefficients = floats_ + 1;
+    const std::size_t cells =
+        array.planes * array.tiles_out * array.tiles_in * array.lines * array.words;
+    array.conductance = operands->Next<float>("conductances", cells);
+    if (array.noise != ReadNoise::kNone)
+      array.variance = operands->Next<float>(
+          "variances", array.noise == ReadNoise::kEach ? cells : std::size_t{1});
+    const float* scale = operands->Next<float>("scale", 1);
+    LifReads reads = {};
+    const bool backward = call_.has(layer, kReadsBackward);
+    if (array.noise != ReadNoise::kNone) {
+      const auto keys = [&](const char* name) {
+        return reinterpret_cast<const RandomKey*>(
+            operands->Next<std::uint32_t>(name, 2 * call_.steps, ffi::U32));
+      };
+      reads.keys = keys("keys");
+      if (backward) reads.backward_keys = keys("keys of backward reads");
+    }
+    const std::size_t column = array.column ? 1 : 0;
+    if (array.lines <= column || array.tiles_out * (array.lines - column) < array.out ||
+        array.tiles_in * array.words < array.in)
+      operands->Refuse("tiles that are not those of a layer");
+    if (operands->ok()) {
+      array.scale = *scale;
+      reads.forward = &readers_.emplace_back(array, ConvertersAt(kIntsPerArray),
+                                             ReadPath{false, false, AnalogResult::kSums});
+      if (backward)
+        reads.backward =
+            &readers_.emplace_back(array, ConvertersAt(kIntsPerArray + kIntsPerConverters),
+                                   ReadPath{true, false, AnalogResult::kSums});
+    }
+    floats_ += 1 + array.planes, ints_ += kIntsPerReads;
+    return reads;
+  }
+
+ private:
+  Converters ConvertersAt(std::size_t k) const {
+    return {floats_[0],
+            static_cast<int>(ints_[k]),
+            ints_[k + 1] != 0,
+            static_cast<int>(ints_[k + 2]),
+            ints_[k + 3] != 0,
+            AdcRange::kRead,
+            0,
+            nullptr};
+  }
+
+  const Call& call_;
+  const int64_t* ints_;
+  const float* floats_;
+  std::deque<AnalogReader> readers_;
+};
+
+LifChain TakeChain(const Call& call, Operands* operands, Readers* readers) {
   LifChain chain{call.steps, call.batch, nullptr, {}};
   std::size_t inputs = call.inputs;
   chain.xs = operands->Next<float>("xs", call.steps * call.batch * inputs);
@@ -176,7 +284,9 @@ LifChain TakeChain(const Call& call, Operands* operands) {
     layer.gain = numbers[0], layer.threshold = numbers[1], layer.steepness = numbers[2];
     layer.state = TakeState(call, l, operands);
     layer.decays = operands->Next<float>("decays", 6 * layer.size);
-    layer.parameters = TakeParameters<LifParameters>(call, l, inputs, operands);
+    const bool plain = call.has(l, kRecurrent) && !call.has(l, kReadsBackward);
+    layer.parameters = TakeParameters<LifParameters>(call, l, inputs, plain, operands);
+    if (call.has(l, kReads)) layer.reads = readers->Take(l, operands);
     chain.layers.push_back(layer);
     inputs = layer.size;
   }
@@ -219,15 +329,18 @@ ffi::Error ForEachCopy(const Call& call, const One& one) {
 }
 
 ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                   Ints layers, Floats numbers, bool driven, bool traced) {
+                   Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
+                   bool traced) {
   Call call;
-  if (const std::string error = Look(args, layers, numbers, driven, &call); !error.empty())
+  if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
+      !error.empty())
     return ffi::Error::InvalidArgument(error);
   XlaExecutor executor(pool);
   return ForEachCopy(call, [&](std::size_t copy) -> std::string {
     Operands operands(args, call.copies, copy);
     Outcomes outcomes(rets, call.copies, copy);
-    const LifChain chain = TakeChain(call, &operands);
+    Readers readers(call);
+    const LifChain chain = TakeChain(call, &operands, &readers);
     float* spikes =
         outcomes.Next<float>("spikes", call.steps * call.batch * call.size_of(call.size() - 1));
     std::vector<LifStateTo> states;
@@ -241,9 +354,11 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
 }
 
 ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                    Ints layers, Floats numbers, bool driven, Ints wanted) {
+                    Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
+                    Ints wanted) {
   Call call;
-  if (const std::string error = Look(args, layers, numbers, driven, &call); !error.empty())
+  if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
+      !error.empty())
     return ffi::Error::InvalidArgument(error);
   if (wanted.size() != 1 + call.size())
     return ffi::Error::InvalidArgument("xbarax lif: attributes that do not describe derivatives");
@@ -252,7 +367,8 @@ ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remainin
   return ForEachCopy(call, [&](std::size_t copy) -> std::string {
     Operands operands(args, call.copies, copy);
     Outcomes outcomes(rets, call.copies, copy);
-    const LifChain chain = TakeChain(call, &operands);
+    Readers readers(call);
+    const LifChain chain = TakeChain(call, &operands, &readers);
     const LifTrace trace = TakeTrace(call, &operands);
     LifCotangents given = {};
     LifResults results = {};
@@ -269,8 +385,8 @@ ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remainin
       given.membranes.push_back(optional(kMembranes, "cotangent of membranes"));
       given.hidden.push_back(optional(kHidden, "cotangent of hidden spikes"));
       results.states.push_back(TakeState(call, l, &outcomes));
-      results.parameters.push_back(
-          TakeParameters<LifGradientsTo>(call, l, chain.layers[l].inputs, &outcomes));
+      results.parameters.push_back(TakeParameters<LifGradientsTo>(
+          call, l, chain.layers[l].inputs, call.has(l, kRecurrent), &outcomes));
     }
     if (!operands.Finish().empty()) return operands.Finish();
     if (!outcomes.Finish().empty()) return outcomes.Finish();
@@ -296,6 +412,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifForward, xbarax::Forward,
                                   .RemainingRets()
                                   .Attr<xbarax::Ints>("layers")
                                   .Attr<xbarax::Floats>("numbers")
+                                  .Attr<xbarax::Ints>("reads")
+                                  .Attr<xbarax::Floats>("read_numbers")
                                   .Attr<bool>("driven")
                                   .Attr<bool>("traced"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifBackward, xbarax::Backward,
@@ -305,5 +423,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifBackward, xbarax::Backward,
                                   .RemainingRets()
                                   .Attr<xbarax::Ints>("layers")
                                   .Attr<xbarax::Floats>("numbers")
+                                  .Attr<xbarax::Ints>("reads")
+                                  .Attr<xbarax::Floats>("read_numbers")
                                   .Attr<bool>("driven")
                                   .Attr<xbarax::Ints>("wanted"));

@@ -176,6 +176,36 @@ void ForEachBlock(std::size_t batch, std::size_t tasks, Executor& executor, cons
   if (failed) throw std::bad_alloc();
 }
 
+// Where a worker reads the arrays of its layers.
+struct Reading {
+  std::vector<char> scratch;
+  Row from, to;  // rows without what is behind a layer's size
+  std::vector<RowNoise> noise;
+
+  explicit Reading(const LifChain& chain) : noise(kBlock) {
+    std::size_t bytes = 0, widest = 0;
+    for (const LifLayer& layer : chain.layers)
+      for (const AnalogReader* reader : {layer.reads.forward, layer.reads.backward})
+        if (reader != nullptr) {
+          bytes = std::max(bytes, reader->scratch_bytes());
+          widest = std::max(widest, layer.size);
+        }
+    scratch.resize(bytes), from.resize(kBlock * widest), to.resize(kBlock * widest);
+  }
+
+  // Reads rows of `size` numbers, `width` apart, into as many in `to`, close together; those are
+  // the rows from `first` on of a read with a key.
+  void Read(const AnalogReader& reader, const RandomKey* key, std::size_t first,
+            std::size_t samples, const float* rows, std::size_t size, std::size_t width) {
+    for (std::size_t b = 0; b < samples; ++b) {
+      std::copy_n(rows + b * width, size, from.data() + b * size);
+      if (key != nullptr) noise[b] = {*key, first + b};
+    }
+    reader.Rows(from.data(), samples, key == nullptr ? nullptr : noise.data(), to.data(),
+                scratch.data());
+  }
+};
+
 // ---- Forward --------------------------------------------------------------------------------
 
 struct ForwardWorker {
@@ -185,9 +215,10 @@ struct ForwardWorker {
   std::vector<std::uint32_t> input_bits;
   Events events;
   Row drive, feedback;
+  Reading reading;
 
   ForwardWorker(const LifChain& chain, const std::vector<Prepared>& layers, std::size_t block)
-      : input_bits(Words(layers[0].inputs)), events(MostEvents(chain)) {
+      : input_bits(Words(layers[0].inputs)), events(MostEvents(chain)), reading(chain) {
     std::size_t widest = 0;
     for (const Prepared& layer : layers) {
       samples.emplace_back(layer.width, block);
@@ -217,6 +248,10 @@ class LayerStep {
            std::size_t samples) const {
     const Prepared& p = layers_[layer];
     const std::size_t words = Words(p.size);
+    const LifReads& reads = chain_.layers[layer].reads;
+    if (reads.forward != nullptr)
+      w->reading.Read(*reads.forward, reads.keys == nullptr ? nullptr : reads.keys + step, first,
+                      samples, w->samples[layer].spikes.data(), p.size, p.width);
     for (std::size_t b = 0; b < samples; ++b) {
       const std::size_t row = step * chain_.batch + first + b;
       Drive(w, layer, row, b);
@@ -261,6 +296,11 @@ class LayerStep {
                 const float* spikes) const {
     const Prepared& p = layers_[layer];
     Begin(&w->feedback, p.recurrent_bias, p.width);
+    if (chain_.layers[layer].reads.forward != nullptr) {
+      const float* read = w->reading.to.data() + b * p.size;
+      for (std::size_t k = 0; k < p.size; ++k) w->feedback[k] += read[k];
+      return;
+    }
     std::uint32_t* bits = w->bits[layer].data() + b * Words(p.size);
     if (step == 0) {  // those of the state may be any numbers
       loops_.not_zero(spikes, p.size, bits);
@@ -334,9 +374,13 @@ struct BackwardWorker {
   Events events;
   Row membrane, membrane_before, spikes_before, spikes_bar, membrane_bar;  // padded, of a sample
   std::vector<std::uint32_t> bits;
+  Reading reading;
 
   BackwardWorker(const LifChain& chain, std::vector<Gathered>* gathered, std::size_t block)
-      : gathered(gathered), events(MostEvents(chain)), bits(Words(MostEvents(chain))) {
+      : gathered(gathered),
+        events(MostEvents(chain)),
+        bits(Words(MostEvents(chain))),
+        reading(chain) {
     std::size_t widest = 0;
     for (const LifLayer& layer : chain.layers) {
       const std::size_t width = Padded(layer.size);
@@ -375,7 +419,7 @@ class LayerStepBack {
       const bool wanted = layer.parameters.input != nullptr && (l > 0 || xs != nullptr);
       input_.push_back(wanted ? Panels(layer.parameters.input, layer.size, layer.inputs, matmul_)
                               : Panels());
-      recurrent_.push_back(layer.recurrent
+      recurrent_.push_back(layer.parameters.recurrent != nullptr
                                ? Panels(layer.parameters.recurrent, layer.size, layer.size, matmul_)
                                : Panels());
     }
@@ -388,9 +432,18 @@ class LayerStepBack {
       Retreat(w, layer, step, first, b);
       Gather(w, layer, step, first + b, b);
     }
-    if (p.neurons.recurrent)
+    const LifReads& reads = chain_.layers[layer].reads;
+    if (reads.backward != nullptr) {
+      const RandomKey* keys = reads.backward_keys;
+      w->reading.Read(*reads.backward, keys == nullptr ? nullptr : keys + step, first, samples,
+                      w->feedback[layer].data(), p.size, p.width);
+      for (std::size_t b = 0; b < samples; ++b)
+        std::copy_n(w->reading.to.data() + b * p.size, p.size,
+                    w->before[layer].data() + b * p.width);
+    } else if (p.neurons.recurrent) {
       recurrent_[layer].Multiply(w->feedback[layer].data(), samples, w->before[layer].data(),
                                  p.width, matmul_);
+    }
     if (input_[layer].columns > 0) {
       // The first layer's inputs are the chain's.
       float* to =

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/analog_read.h"
 #include "kernels/lif_loops.h"
 #include "kernels/parallel.h"
+#include "kernels/random.h"
 
 namespace xbarax {
 
@@ -25,6 +27,14 @@ struct LifGradientsTo {
   float *input, *input_bias, *recurrent, *recurrent_bias;
 };
 
+// Recurrent weights that are those of a simulated chip's array: it is read at each step, a sample's
+// row with the noise of its place in the batch.
+struct LifReads {
+  const AnalogReader* forward;            // null: there is no such array
+  const AnalogReader* backward;           // null: plain weights stand for it
+  const RandomKey *keys, *backward_keys;  // of each step; null where reads have no noise
+};
+
 // (batch, size) each; `recurrent` only where the layer is.
 struct LifState {
   const float *membrane, *current, *recurrent, *spikes;
@@ -38,8 +48,9 @@ struct LifLayer {
   bool recurrent, detach;
   Reset reset;
   float gain, threshold, steepness;
-  const float* decays;  // (6, size): α, 1 − α, β, 1 − β, βᵣ, 1 − βᵣ
-  LifParameters parameters;
+  const float* decays;       // (6, size): α, 1 − α, β, 1 − β, βᵣ, 1 − βᵣ
+  LifParameters parameters;  // without `recurrent` where it is read in both directions
+  LifReads reads;
   LifState state;  // at the beginning
 };
 

@@ -24,6 +24,7 @@ from xbarax._kernels._lif import PARAMETERS as PARAMETERS
 from xbarax._kernels._lif import LifCall as LifCall
 from xbarax._kernels._lif import LifCotangents as LifCotangents
 from xbarax._kernels._lif import LifLayer as LifLayer
+from xbarax._kernels._lif import LifReads as LifReads
 from xbarax._kernels._lif import LifTrace as LifTrace
 from xbarax._kernels._lif import lif_backward as lif_backward
 from xbarax._kernels._lif import lif_forward as lif_forward

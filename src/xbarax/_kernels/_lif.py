@@ -8,6 +8,8 @@ import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
+from xbarax._kernels._analog import AnalogRead
+
 PARAMETERS = ("input", "input_bias", "recurrent", "recurrent_bias")
 """What a layer may have, in the order in which kernels take it."""
 
@@ -28,6 +30,24 @@ class LifLayer(NamedTuple):
     steepness: float
 
 
+class LifReads(NamedTuple):
+    """Recurrent weights in an array that is read at each step.
+
+    Attributes:
+      forward, backward: how; backward None: plain weights stand for it, `params["recurrent"]`.
+      conductance, variance, scale: as in `analog_read`.
+      keys, backward_keys: the data of the keys of each step, (time, 2); None without noise.
+    """
+
+    forward: AnalogRead
+    backward: AnalogRead | None
+    conductance: Array
+    variance: Array | None
+    scale: Array
+    keys: Array | None
+    backward_keys: Array | None
+
+
 class LifCall(NamedTuple):
     """The operands of a chain of layers, time first.
 
@@ -36,12 +56,14 @@ class LifCall(NamedTuple):
       states: of each layer, its arrays (batch, size) in the order of `snn.LIFState`.
       decays: of each layer.
       params: of each layer, a dict of plain arrays.
+      reads: of each layer whose recurrent weights are an array's; None of the others.
     """
 
     xs: Array
     states: list[list[Array]]
     decays: list[np.ndarray]
     params: list[dict[str, Array]]
+    reads: list[LifReads | None]
 
 
 class LifTrace(NamedTuple):
@@ -98,7 +120,9 @@ def lif_forward(
     if trace is not None:
         results += _trace_leaves(trace)
     foreign = jax.ffi.ffi_call("xbarax_lif_forward", results, vmap_method="broadcast_all")
-    out = iter(foreign(*_operands(call), **_attributes(layers), driven=driven, traced=traced))
+    out = iter(
+        foreign(*_operands(call), **_attributes(layers, call.reads), driven=driven, traced=traced)
+    )
     return (
         next(out),
         [[next(out) for _ in state] for state in call.states],
@@ -126,7 +150,7 @@ def lif_backward(
         results += _shapes([state, _in_order(params)])
     foreign = jax.ffi.ffi_call("xbarax_lif_backward", results, vmap_method="broadcast_all")
     operands = [*_operands(call), *_trace_leaves(trace), *given]
-    attributes = {**_attributes(layers), "wanted": np.array(wanted, np.int64)}
+    attributes = {**_attributes(layers, call.reads), "wanted": np.array(wanted, np.int64)}
     out = iter(foreign(*operands, **attributes, driven=driven))
     xs = next(out) if with_xs else None
     states, gradients = [], []
@@ -142,8 +166,14 @@ def _in_order(params: dict[str, Array]) -> list[Array]:
 
 def _operands(call: LifCall) -> list[Any]:
     operands: list[Any] = [call.xs]
-    for state, decays, params in zip(call.states, call.decays, call.params, strict=True):
+    rows = zip(call.states, call.decays, call.params, call.reads, strict=True)
+    for state, decays, params, reads in rows:
+        if reads is not None and reads.backward is not None:
+            params = {name: given for name, given in params.items() if name != "recurrent"}
         operands += [*state, decays, *_in_order(params)]
+        if reads is not None:
+            given = [reads.conductance, reads.variance, reads.scale, reads.keys]
+            operands += [x for x in (*given, reads.backward_keys) if x is not None]
     return operands
 
 
@@ -164,11 +194,44 @@ def _shapes(tree: Any) -> list[jax.ShapeDtypeStruct]:
     return [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
 
-def _attributes(layers: Sequence[LifLayer]) -> dict[str, np.ndarray]:
+def _attributes(
+    layers: Sequence[LifLayer], all_reads: Sequence[LifReads | None]
+) -> dict[str, np.ndarray]:
     words, numbers = [], []
-    for layer in layers:
-        switches = (layer.recurrent, layer.input_bias, layer.recurrent_bias, layer.detach_reset)
+    read_words: list[int] = []
+    read_numbers: list[float] = []
+    for layer, reads in zip(layers, all_reads, strict=True):
+        read_backward = reads is not None and reads.backward is not None
+        switches = (
+            layer.recurrent,
+            layer.input_bias,
+            layer.recurrent_bias,
+            layer.detach_reset,
+            reads is not None,
+            read_backward,
+        )
         flags = sum(2**i for i, switch in enumerate(switches) if switch)
         words += [layer.size, flags, _RESETS.index(layer.reset)]
         numbers += [layer.gain, layer.threshold, layer.steepness]
-    return {"layers": np.array(words, np.int64), "numbers": np.array(numbers, np.float32)}
+        if reads is not None:
+            read_words += _words_of(reads)
+            read_numbers += [reads.forward.v_read, *reads.forward.coefficients]
+    return {
+        "layers": np.array(words, np.int64),
+        "numbers": np.array(numbers, np.float32),
+        "reads": np.array(read_words, np.int64),
+        "read_numbers": np.array(read_numbers, np.float32),
+    }
+
+
+def _words_of(reads: LifReads) -> list[int]:
+    """What describes an array, and the converters of both directions."""
+    shape = reads.conductance.shape
+    matrix = len(shape) == 2
+    tiles = (1, 1, 1, *shape[::-1]) if matrix else shape
+    noise = 0 if reads.variance is None else 1 if reads.variance.ndim == 0 else 2
+    words = [*tiles, int(reads.forward.column), int(matrix), noise]
+    for read in (reads.forward, reads.backward or reads.forward):
+        words += [read.dac_bits or 0, int(read.dac_scaled)]
+        words += [read.adc_bits or 0, int(read.adc_signed)]
+    return words

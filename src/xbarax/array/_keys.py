@@ -30,6 +30,19 @@ def backward_key(key: Array | None) -> Array | None:
     return tag(key)
 
 
+def step_keys(data: Array, step: Array, steps: int) -> tuple[Array, Array]:
+    """The data of the keys of reads at `steps` steps from `step` on, and of backward reads.
+
+    From that of the array's key, a threefry one; (steps, 2) each.
+    """
+    key = jax.random.wrap_key_data(data, impl="threefry2x32")
+    numbers = step + jnp.arange(steps, dtype=jnp.int32)
+    keys = jax.vmap(_kernels.fold_in, (None, 0))(key, numbers)
+    back = backward_key(keys)
+    assert back is not None
+    return jax.random.key_data(keys), jax.random.key_data(back)
+
+
 def next_key(key: Array | None) -> tuple[Array | None, Array | None]:
     """Splits the array's key into one to program with and a fresh one to keep."""
     if key is None:

@@ -227,6 +227,27 @@ class Chip(AbstractChip):
         ]
         return jnp.concatenate(pieces, axis=1)
 
+    def reads_of_a_kernel(self, state: State) -> tuple[Any, Any, dict[str, Any]]:
+        """Forward and backward reads as a kernel of neurons makes them, and their operands.
+
+        The backward one is None where plain weights stand for it. For chips that
+        `can_be_read_in_kernels`.
+        """
+        forward, operands = _read.described(self, state, transpose=False, backward=False)
+        forward = dataclasses.replace(forward, dac_bits=cast(DAC, self.dac).bits)
+        if self.backward == "ideal":
+            return forward, None, operands
+        return forward, _read.described(self, state, transpose=True, backward=True)[0], operands
+
+    def can_be_read_in_kernels(self, state: State) -> bool:
+        """Whether kernels of neurons can read such an array themselves.
+
+        Converters of its currents that clip need more of a layer than they keep.
+        """
+        linear = "matrix" in state["seen"] or len(state["seen"]["terms"]) == 1
+        known = isinstance(self.dac, DAC) and isinstance(self.adc, ADC)
+        return self.implementation != "jax" and linear and known and not self.clips
+
     @_as_implemented
     def inside(self, state: State, inputs: Array, key: Array | None, *, transpose: bool) -> Array:
         """Which partial sums the converters of the currents do not clip."""

@@ -206,23 +206,34 @@ def _native(
     backward: bool,
     inside: bool,
 ) -> Array:
+    read, operands = described(chip, state, transpose=transpose, backward=backward, inside=inside)
+    key_data = None if key is None else jax.random.key_data(key)
+    return _kernels.analog_read(read, inputs=inputs, n=n, key_data=key_data, **operands)
+
+
+def described(
+    chip: "Chip", state: State, *, transpose: bool, backward: bool, inside: bool = False
+) -> tuple[_kernels.AnalogRead, dict[str, Any]]:
+    """A read as the native reader takes it, and what of the state are its operands."""
     seen, dac, adc = state["seen"], chip.dac, chip.adc
     assert isinstance(dac, DAC) and isinstance(adc, ADC)
     path: dict[str, Any] = {"transpose": transpose, "inside": inside}
     if backward:
         path |= {"dac_bits": dac.bits, "dac_scaled": True}
-    operands: dict[str, Any] = {
-        "variance": seen.get("variance"),
-        "key_data": None if key is None else jax.random.key_data(key),
-    }
+    operands: dict[str, Any] = {"variance": seen.get("variance")}
     if "matrix" in seen:
-        read = _kernels.AnalogRead(**path)
-        scale = chip.weight_scale(state)
-        return _kernels.analog_read(read, seen["matrix"], inputs, n, scale=scale, **operands)
+        operands |= {"conductance": seen["matrix"], "scale": chip.weight_scale(state)}
+        return _kernels.AnalogRead(**path), operands
     path |= {"adc_bits": adc.bits, "adc_signed": adc.signed, "adc_range": adc.range}
     if backward:  # `ADC.convert_scaled`
         bits = None if adc.bits is None else max(adc.bits, 2)
         path |= {"adc_bits": bits, "adc_signed": True, "adc_range": "read"}
+    if adc.calibrated and not backward:
+        operands["full_scales"] = state["adc_range"]["transposed" if transpose else "forward"]
+    operands |= {
+        "conductance": seen["terms"][0],
+        "scale": chip.weight_scale(state) / dac.v_read,
+    }
     read = _kernels.AnalogRead(
         **path,
         apart=backward and chip.clips,
@@ -230,7 +241,4 @@ def _native(
         coefficients=chip.coefficients,
         v_read=dac.v_read,
     )
-    if adc.calibrated and not backward:
-        operands["full_scales"] = state["adc_range"]["transposed" if transpose else "forward"]
-    scale = chip.weight_scale(state) / dac.v_read
-    return _kernels.analog_read(read, seen["terms"][0], inputs, n, scale=scale, **operands)
+    return read, operands

@@ -15,11 +15,13 @@ import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
-from xbarax import _kernels
+from xbarax import _kernels, array
 from xbarax.array import _hijax
+from xbarax.array import _primitives as primitives
+from xbarax.array._keys import step_keys
 from xbarax.snn.neuron import LIF, LayerRecord, LIFState, decay_factors
 from xbarax.snn.surrogate import SuperSpike
-from xbarax.snn.weights import plain_product, plain_weights
+from xbarax.snn.weights import plain_product, plain_weights, readable_in_kernels
 
 Params = list[dict[str, Array]]
 
@@ -30,10 +32,13 @@ class Chain(NamedTuple):
     Attributes:
       layers: the layers.
       driven: whether the first one is given its drive.
+      arrays: of each layer the type of the crossbar that its recurrent products are read from at
+        each step; None of one whose recurrent weights are plain, or that has none.
     """
 
     layers: tuple[LIF, ...]
     driven: bool
+    arrays: tuple[Any, ...]
 
 
 class Operands(NamedTuple):
@@ -43,9 +48,21 @@ class Operands(NamedTuple):
       xs: (time, batch, inputs), or the first layer's drive (time, batch, size).
       states: of each layer.
       params: of each layer, plain arrays.
+      parts: of each crossbar in `Chain.arrays` its state, and its key's data; None of none.
+      step: int32 scalar, the number of the first time step in its stream.
     """
 
     xs: Array
+    states: list[LIFState]
+    params: Params
+    parts: list[Any]
+    step: Any
+
+
+class Pulled(NamedTuple):
+    """Cotangents of what of the operands is differentiated; that of `xs` None: not wanted."""
+
+    xs: Array | None
     states: list[LIFState]
     params: Params
 
@@ -71,11 +88,13 @@ class Piece(NamedTuple):
       first: the number of the first one.
       layers: the layers.
       params: their parameters as plain arrays where kernels run them; None: plain JAX.
+      arrays: of each the crossbar that its recurrent products are read from, or None.
     """
 
     first: int
     layers: tuple[Any, ...]
-    params: Params | None
+    params: Params | None = None
+    arrays: tuple[Any, ...] = ()
 
     @property
     def driven(self) -> bool:
@@ -85,22 +104,27 @@ class Piece(NamedTuple):
 
 def pieces(layers: Sequence[Any], params: Sequence[Mapping[str, Any]]) -> list[Piece]:
     """Cuts a network into chains for kernels, and single layers for plain JAX."""
-    cut: list[Any] = []
+    cut: list[Piece] = []
     for i, (layer, given) in enumerate(zip(layers, params, strict=True)):
-        plain = _fusible(layer, given)
-        if plain is None or "input" not in plain or not cut or cut[-1].params is None:
-            cut.append(Piece(i, (layer,), None if plain is None else [plain]))
+        found = _fusible(layer, given)
+        if found is None:
+            cut.append(Piece(i, (layer,)))
+            continue
+        plain, crossbar = found
+        before = cut[-1] if cut else None
+        if before is None or before.params is None or "input" not in plain:
+            cut.append(Piece(i, (layer,), [plain], (crossbar,)))
         else:
-            first, before, params_before = cut[-1]
-            cut[-1] = Piece(first, (*before, layer), [*params_before, plain])
+            together = (*before.layers, layer), [*before.params, plain]
+            cut[-1] = Piece(before.first, *together, (*before.arrays, crossbar))
     return cut
 
 
-def _fusible(layer: Any, params: Mapping[str, Any]) -> dict[str, Array] | None:
+def _fusible(layer: Any, params: Mapping[str, Any]) -> tuple[dict[str, Array], Any] | None:
     """The layer's parameters as plain arrays, if kernels can run it; else None.
 
     "input" is left out where it is a crossbar that is more than its weights: the layer can be
-    driven.
+    driven. Where "recurrent" is one, that is given beside its weights.
     """
     if not (type(layer) is LIF and type(layer.surrogate) is SuperSpike):
         return None
@@ -111,31 +135,40 @@ def _fusible(layer: Any, params: Mapping[str, Any]) -> dict[str, Array] | None:
     ):
         return None
     plain = {name: plain_weights(weight) for name, weight in params.items()}
-    missing = [name for name, weight in plain.items() if weight is None and name != "input"]
-    if missing and layer.implementation == "native":
-        raise ValueError(
-            "LIF: implementation='native': expected plain arrays or ideal crossbars as weights "
-            f"other than the input's, given {jax.typeof(params[missing[0]])!r} as {missing[0]!r}"
-        )
-    if missing:
-        return None
-    return {name: weight for name, weight in plain.items() if weight is not None}
+    crossbar = None
+    if layer.recurrent and plain["recurrent"] is None:
+        crossbar = params["recurrent"]
+        if not readable_in_kernels(crossbar):
+            if layer.implementation == "native":
+                raise ValueError(
+                    "LIF: implementation='native': expected recurrent weights that are a plain "
+                    "array, or a crossbar on a simulated chip with linear devices and converters "
+                    f"that do not clip, given {jax.typeof(crossbar)!r}"
+                )
+            return None
+        plain["recurrent"] = array.readout(crossbar)
+    return {name: weight for name, weight in plain.items() if weight is not None}, crossbar
 
 
 def run(
-    chain: Chain, xs: Array, states: Sequence[LIFState], params: Params, record: bool
+    piece: Piece, xs: Array, states: Sequence[LIFState], step: Any, record: bool
 ) -> tuple[list[LayerRecord], list[LIFState]]:
     """Runs a chain: what its layers did, and their states at the end.
 
-    Without `record` only what the last layer did, and its membranes are empty.
+    `xs` are the first layer's inputs, or its drive. Without `record` only what the last layer did
+    is returned, and its membranes are empty.
     """
-    operands = Operands(xs, list(states), params)
+    assert piece.params is not None
+    types = tuple(None if w is None else jax.typeof(w) for w in piece.arrays)
+    parts = [None if w is None else primitives.parts(w) for w in piece.arrays]
+    chain = Chain(piece.layers, piece.driven, types)
+    operands = Operands(xs, list(states), piece.params, parts, jnp.asarray(step, jnp.int32))
     out: Results = Run(chain, jax.tree.map(jax.typeof, operands), record)(*operands)
     if not record:
         return [LayerRecord(out.spikes, jnp.zeros((0,)))], out.states
     spikes = [
         layer.spikes_of(membrane)
-        for layer, membrane in zip(chain.layers[:-1], out.membranes[:-1], strict=True)
+        for layer, membrane in zip(piece.layers[:-1], out.membranes[:-1], strict=True)
     ]
     records = map(LayerRecord, [*spikes, out.spikes], out.membranes)
     return list(records), out.states
@@ -145,22 +178,23 @@ def run(
 
 
 def _pure(chain: Chain, record: bool, *operands: Any) -> Results:
-    xs, states, params = operands
+    xs, states, params, parts, step = operands
     ends, membranes = [], []
-    for i, layer in enumerate(chain.layers):
+    for i, (layer, ty) in enumerate(zip(chain.layers, chain.arrays, strict=True)):
         drive = xs if i == 0 and chain.driven else plain_product(params[i]["input"], xs)
-        done, end = layer.over_time(params[i], drive, states[i], None)
+        crossbar = None if ty is None else primitives.whole(ty, *parts[i])
+        done, end = layer.over_time(params[i], drive, states[i], step, crossbar)
         xs = done.spikes
         ends.append(end)
         membranes.append(done.membrane)
     return Results(xs, ends, membranes if record else [])
 
 
-def _pure_backward(chain: Chain, record: bool, operands: Any, cotangents: Results) -> Operands:
+def _pure_backward(chain: Chain, record: bool, operands: Any, cotangents: Results) -> Pulled:
     like = jax.eval_shape(functools.partial(_pure, chain, record), *operands)
-    given = _filled(like, cotangents)
-    _, pull = jax.vjp(functools.partial(_pure, chain, record), *operands)
-    return Operands(*pull(given))
+    pure = lambda *differentiated: _pure(chain, record, *differentiated, *operands[3:])
+    _, pull = jax.vjp(pure, *operands[:3])
+    return Pulled(*pull(_filled(like, cotangents)))
 
 
 # ---- By kernels ----------------------------------------------------------------------------------
@@ -189,9 +223,32 @@ def _decays(layer: LIF) -> np.ndarray:
 
 
 def _call(chain: Chain, operands: Any) -> _kernels.LifCall:
-    xs, states, params = operands
+    xs, states, params, parts, step = operands
     decays = [_decays(layer) for layer in chain.layers]
-    return _kernels.LifCall(xs, [jax.tree.leaves(state) for state in states], decays, params)
+    reads = [
+        None if ty is None else _reads(ty.chip, of, step, xs.shape[0])
+        for ty, of in zip(chain.arrays, parts, strict=True)
+    ]
+    leaves = [jax.tree.leaves(state) for state in states]
+    return _kernels.LifCall(xs, leaves, decays, params, reads)
+
+
+def _reads(chip: Any, parts: Any, step: Array, time: int) -> _kernels.LifReads:
+    """How kernels read the array of those parts, at `time` steps."""
+    state, data = parts
+    forward, backward, operands = chip.reads_of_a_kernel(state)
+    keys, backward_keys = (None, None) if data is None else step_keys(data, step, time)
+    if not chip.noisy_read:
+        keys = backward_keys = None
+    return _kernels.LifReads(
+        forward,
+        backward,
+        operands["conductance"],
+        operands["variance"],
+        operands["scale"],
+        keys,
+        None if backward is None else backward_keys,
+    )
 
 
 def _as_states(leaves: list[list[Array]], like: list[LIFState]) -> list[LIFState]:
@@ -214,7 +271,7 @@ def _native(chain: Chain, record: bool, traced: bool, *operands: Any) -> Any:
 
 def _native_backward(
     chain: Chain, with_xs: bool, operands: Any, trace: _kernels.LifTrace, cotangents: Results
-) -> Operands:
+) -> Pulled:
     none: list[Any] = [None] * len(chain.layers)
     given = _kernels.LifCotangents(
         cotangents.spikes,
@@ -230,7 +287,7 @@ def _native_backward(
         driven=chain.driven,
         with_xs=with_xs,
     )
-    return Operands(xs, _as_states(states, operands[1]), params)  # type: ignore[arg-type]
+    return Pulled(xs, _as_states(states, operands[1]), params)
 
 
 # ---- Both ----------------------------------------------------------------------------------------
@@ -268,10 +325,10 @@ def _traced_jvp(chain: Chain, record: bool, primals: Any, tangents: Any) -> Any:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _backward(
     chain: Chain, record: bool, with_xs: bool, operands: Any, trace: Any, cotangents: Results
-) -> Operands:
+) -> Pulled:
     """The cotangents of the operands; that of `xs` is None where it is not wanted."""
 
-    def pure(operands: Any, trace: Any, cotangents: Results) -> Operands:
+    def pure(operands: Any, trace: Any, cotangents: Results) -> Pulled:
         return _without_xs(_pure_backward(chain, record, operands, cotangents), with_xs)
 
     native = functools.partial(_native_backward, chain, with_xs)
@@ -283,7 +340,7 @@ def _backward_jvp(chain: Chain, record: bool, with_xs: bool, primals: Any, tange
     operands, _, cotangents = primals
     operands_dot, _, cotangents_dot = tangents
 
-    def pure(operands: Any, cotangents: Results) -> Operands:
+    def pure(operands: Any, cotangents: Results) -> Pulled:
         return _without_xs(_pure_backward(chain, record, operands, cotangents), with_xs)
 
     out = _backward(chain, record, with_xs, *primals)
@@ -291,17 +348,19 @@ def _backward_jvp(chain: Chain, record: bool, with_xs: bool, primals: Any, tange
     return out, out_dot
 
 
-def _without_xs(operands: Operands, with_xs: bool) -> Operands:
-    return operands if with_xs else operands._replace(xs=None)  # type: ignore[arg-type]
+def _without_xs(pulled: Pulled, with_xs: bool) -> Pulled:
+    return pulled if with_xs else pulled._replace(xs=None)
 
 
 def _no_tangent(tree: Any) -> Any:
-    def none(leaf: Array) -> Any:
-        if jnp.issubdtype(leaf.dtype, jnp.floating):
-            return jnp.zeros(leaf.shape, leaf.dtype)
-        return np.zeros(leaf.shape, jax.dtypes.float0)
+    return jax.tree.map(_zero, tree)
 
-    return jax.tree.map(none, tree)
+
+def _zero(leaf: Any) -> Any:
+    """The tangent of what does not change."""
+    if jnp.issubdtype(leaf.dtype, jnp.floating):
+        return jnp.zeros(leaf.shape, leaf.dtype)
+    return np.zeros(leaf.shape, jax.dtypes.float0)
 
 
 def _vmapped(function: Any, axes: int) -> Any:
@@ -311,7 +370,7 @@ def _vmapped(function: Any, axes: int) -> Any:
 
 
 class Run(_hijax.Primitive):
-    """xs, states, params -> Results, each with the same leading batch axes."""
+    """Operands -> Results, each with the same leading batch axes."""
 
     def __init__(self, chain: Chain, operands: Operands, record: bool, axes: int = 0):
         of_one = jax.tree.map(lambda ty: jax.ShapeDtypeStruct(ty.shape[axes:], ty.dtype), operands)
@@ -329,7 +388,10 @@ class Run(_hijax.Primitive):
         return _vmapped(one, self.axes)(*operands)
 
     def batch_mapped(self, axis_data, args, dims):
-        if all(dim is None for dim in jax.tree.leaves(dims[2], is_leaf=lambda d: d is None)):
+        # Noise is a function of a sample's place in its batch.
+        plain = all(ty is None for ty in self.chain.arrays)
+        shared = [dim is None for dim in jax.tree.leaves(dims[2], is_leaf=lambda d: d is None)]
+        if plain and all(shared) and dims[4] is None:
             return self._as_samples(axis_data, args, dims)
         led = _led(axis_data, args, dims)
         out = Run(self.chain, _types(led), self.record, self.axes + 1)(*led)
@@ -337,13 +399,13 @@ class Run(_hijax.Primitive):
 
     def _as_samples(self, axis_data, args, dims):
         """Copies that share their parameters are more samples."""
-        xs, states, params = args
+        xs, states, params, parts, step = args
         at = self.axes
         xs = _lead(axis_data, xs, dims[0], at + 1)  # (…, time, copies, batch, inputs)
         states = jax.tree.map(functools.partial(_lead, axis_data, at=at), states, dims[1])
         joined = lambda x, axis: x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
         operands = Operands(
-            joined(xs, at + 1), jax.tree.map(lambda s: joined(s, at), states), params
+            joined(xs, at + 1), jax.tree.map(lambda s: joined(s, at), states), params, parts, step
         )
         out = Run(self.chain, _types(operands), self.record, at)(*operands)
         size = axis_data.size
@@ -404,7 +466,7 @@ def _led(axis_data: Any, args: Any, dims: Any) -> Any:
 
 
 class Tangent(_hijax.Primitive):
-    """operands, trace, their tangents (None: zero) -> those of the Results.
+    """Operands, trace, the operands' tangents (None: zero) -> those of the Results.
 
     In plain JAX, but for its transpose, which is the kernels' backward pass: so `jax.checkpoint`,
     which differentiates by tangents and transposition, comes to what `vjp` gives.
@@ -429,13 +491,13 @@ class Tangent(_hijax.Primitive):
         if all(map(_hijax.is_zero, _leaves(cotangents))):
             return
         wanted = accumulators[0] is not None
-        pulled = _pulled(self.run, operands, trace, cotangents, wanted)
+        pulled = _pulled(self.run, operands, trace, cotangents, wanted)[:3]
 
         def accumulate(_, cotangent, accumulator):
             if accumulator is not None:
                 accumulator.accum(cotangent)
 
-        jax.tree.map(accumulate, operands, pulled, accumulators)
+        jax.tree.map(accumulate, operands[:3], pulled, accumulators[:3])
 
     def batch_mapped(self, axis_data, args, dims):
         led = _led(axis_data, args, dims)
@@ -474,8 +536,7 @@ def _bind_tangent(run: Run, operands: Any, trace: Any, tangents: Any) -> Results
 
 def _filled(like: Any, given: Any) -> Any:
     """What is given, with zeros where it has None, in the shapes of `like`."""
-    zeros = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype)
-    return jax.tree.map(lambda leaf, x: zeros(leaf) if x is None else x, like, given)
+    return jax.tree.map(lambda leaf, x: _zero(leaf) if x is None else x, like, given)
 
 
 def _leaves(tree: Any) -> list[Any]:
@@ -483,13 +544,14 @@ def _leaves(tree: Any) -> list[Any]:
 
 
 def _pulled(run: Run, operands: Any, trace: Any, cotangents: Results, with_xs: bool) -> Any:
-    """The cotangents of xs (zero where they are not wanted), states and params."""
+    """The cotangents of the operands; those of xs are zero where they are not wanted."""
     none: Any = lambda leaf: None if _hijax.is_zero(leaf) else leaf
     dense = functools.partial(jax.tree.map, _hijax.instantiate_zeros, is_leaf=_hijax.is_zero)
     given = Results(
         none(cotangents.spikes), dense(cotangents.states), list(map(none, cotangents.membranes))
     )
     back = functools.partial(_backward, run.chain, run.record, with_xs)
-    pulled: Operands = _vmapped(back, run.axes)(operands, trace, given)
+    pulled: Pulled = _vmapped(back, run.axes)(operands, trace, given)
     xs = pulled.xs if with_xs else _hijax.zero_cotangent(run.in_avals[0])
-    return xs, pulled.states, pulled.params
+    others = jax.tree.map(_hijax.zero_cotangent, run.in_avals[3:])
+    return xs, pulled.states, pulled.params, *others

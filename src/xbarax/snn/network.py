@@ -184,8 +184,7 @@ def _unroll(
         else:
             if piece.driven:
                 spikes = project_sequence(first["input"], spikes, state.step)
-            chain = _fused.Chain(piece.layers, piece.driven)
-            done, ends = _fused.run(chain, spikes, states, piece.params, record)
+            done, ends = _fused.run(piece, spikes, states, state.step, record)
         spikes = done[-1].spikes
         layers += ends
         records += done

@@ -16,7 +16,7 @@ from xbarax import array
 from xbarax._kernels import Implementation
 from xbarax.snn import _check
 from xbarax.snn.surrogate import AbstractSurrogate, SuperSpike, heaviside
-from xbarax.snn.weights import project, project_sequence
+from xbarax.snn.weights import project, project_apart, project_sequence
 
 Reset = Literal["zero", "subtract", "none"]
 
@@ -260,18 +260,22 @@ class LIF(AbstractNeuron):
         drive: Float[Array, "time batch size"],
         state: LIFState,
         step: Any,
+        feedback_from: Any = None,
     ) -> tuple[LayerRecord, LIFState]:
         """Lets time pass, with `W x` given for all of it; otherwise as `run`.
 
-        `step` may be None where the recurrent weights are no crossbar.
+        With `feedback_from`, a crossbar, the recurrent products are read from that, and the
+        parameters have its weights as a plain array, by which they are differentiated.
         """
         if self.input_bias:
             drive = drive + params["input_bias"]
-        steps = None if step is None else step + jnp.arange(drive.shape[0], dtype=jnp.int32)
+        steps = step + jnp.arange(drive.shape[0], dtype=jnp.int32)
 
-        def advance(state: LIFState, now: tuple[Array, Any]) -> tuple[LIFState, LayerRecord]:
+        def advance(state: LIFState, now: tuple[Array, Array]) -> tuple[LIFState, LayerRecord]:
             drive, step = now
-            feedback = self._feedback(params, state.spikes, step) if self.recurrent else None
+            feedback = None
+            if self.recurrent:
+                feedback = self._feedback(params, feedback_from, state.spikes, step)
             state = self._advance(state, drive, feedback)
             return state, LayerRecord(state.spikes, state.membrane)
 
@@ -282,10 +286,14 @@ class LIF(AbstractNeuron):
         """The spikes that membranes give."""
         return heaviside(membrane - self.threshold, self.surrogate)
 
-    def _feedback(self, params: Mapping[str, Any], spikes: Array, step: Any) -> Array:
+    def _feedback(
+        self, params: Mapping[str, Any], crossbar: Any, spikes: Array, step: Array
+    ) -> Array:
         weight = params["recurrent"]
-        key = None if step is None else array.step_key(weight, step)
-        feedback = project(weight, spikes, key)
+        if crossbar is None:
+            feedback = project(weight, spikes, array.step_key(weight, step))
+        else:
+            feedback = project_apart(crossbar, weight, spikes, array.step_key(crossbar, step))
         return feedback + params["recurrent_bias"] if self.recurrent_bias else feedback
 
     def _advance(self, state: LIFState, drive: Array, feedback: Array | None) -> LIFState:

@@ -1,5 +1,6 @@
 """The product of a layer's weights with its inputs, in an array or in a crossbar."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ from jax import numpy as jnp
 from jaxtyping import Float
 
 from xbarax import array
+from xbarax._kernels import is_threefry
 from xbarax.chip import Chip
 
 
@@ -61,6 +63,14 @@ def project_sequence(
     return jax.vmap(lambda x, key: array.read(weight, x, key=key))(xs, keys)
 
 
+def project_apart(crossbar: Any, weight: Array, x: Array, key: Array | None) -> Array:
+    """`project` with a crossbar whose weights, a plain array, are what is differentiated."""
+    read = array.read(crossbar, x, key=key)
+    # Nothing, but for the derivative by the weights.
+    constant = jax.lax.stop_gradient(weight)
+    return read + (plain_product(weight, x) - plain_product(constant, x))
+
+
 def plain_weights(weight: Any) -> Array | None:
     """The weight as a plain array, if it is no more than that: an array, or an ideal crossbar.
 
@@ -72,6 +82,15 @@ def plain_weights(weight: Any) -> Array | None:
     if not (isinstance(chip, Chip) and chip.is_ideal and chip.implementation != "jax"):
         return None
     return array.readout(weight)
+
+
+def readable_in_kernels(crossbar: Any) -> bool:
+    """Whether kernels of neurons can read a crossbar themselves, at each step."""
+    ty = jax.typeof(crossbar)
+    if not isinstance(ty.chip, Chip) or ty.chip.is_ideal:
+        return False
+    state, key = dataclasses.replace(ty, shape=ty.shape[-2:]).layout
+    return ty.chip.can_be_read_in_kernels(state) and (key is None or is_threefry(key))
 
 
 def plain_product(weight: Array, x: Array | np.ndarray) -> Array:

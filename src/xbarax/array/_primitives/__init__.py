@@ -10,6 +10,8 @@ from xbarax.array._primitives._look import key_of as key_of
 from xbarax.array._primitives._look import look as look
 from xbarax.array._primitives._look import readout as readout
 from xbarax.array._primitives._look import report as report
+from xbarax.array._primitives._parts import parts as parts
+from xbarax.array._primitives._parts import whole as whole
 from xbarax.array._primitives._program import change as change
 from xbarax.array._primitives._program import program as program
 from xbarax.array._primitives._read import bind_read as bind_read

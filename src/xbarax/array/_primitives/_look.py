@@ -60,7 +60,7 @@ class Readout(_hijax.Primitive):
         return _hijax.instantiate_zeros(array_dot)
 
 
-class _Inspect(_hijax.Primitive):
+class Inspect(_hijax.Primitive):
     """array -> something of it that has no derivative."""
 
     def batch_mapped(self, axis_data, args, dims):
@@ -83,7 +83,7 @@ class _Inspect(_hijax.Primitive):
         return jax.tree.map(lambda ty: _hijax.Zero(ty.to_tangent_aval()), self.out_aval)
 
 
-class Report(_Inspect):
+class Report(Inspect):
     """array -> its counters, (*batch) int32 each."""
 
     def __init__(self, array: Any):
@@ -99,7 +99,7 @@ class Report(_Inspect):
         return report(array)
 
 
-class Look(_Inspect):
+class Look(Inspect):
     """array -> (*batch, …), what the chip's method of that name gives."""
 
     def __init__(self, array: Any, name: str):
@@ -115,7 +115,7 @@ class Look(_Inspect):
         return look(array, self.name)
 
 
-class KeyOf(_Inspect):
+class KeyOf(Inspect):
     """array -> the PRNG key it carries."""
 
     def __init__(self, array: Any):
