@@ -151,6 +151,16 @@ void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise,
   }
 }
 
+void AnalogReader::Rows(const float* x, std::uint64_t first_row, std::size_t rows, RandomKey key,
+                        float* y, void* scratch) const {
+  RowNoise noise[kBlockRows];
+  for (std::size_t r = 0; r < rows; r += kBlockRows) {
+    const std::size_t n = std::min(kBlockRows, rows - r);
+    for (std::size_t i = 0; i < n; ++i) noise[i] = {key, first_row + r + i};
+    Rows(x + r * inputs_, n, noise, y + r * outputs_, scratch);
+  }
+}
+
 // The voltages of the lines of the inputs' tile b, for the outputs' tile a where each has its own.
 void AnalogReader::Drive(const Block& block, std::size_t a, std::size_t b) const {
   const bool column = path_.transposed && column_;

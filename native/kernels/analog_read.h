@@ -79,6 +79,9 @@ class AnalogReader {
   // others. `noise` has an element for each row; it may be null where there is no noise. Allocates
   // nothing, throws nothing.
   void Rows(const float* x, std::size_t rows, const RowNoise* noise, float* y, void* scratch) const;
+  // The same for rows from `first_row` on of a read with one key.
+  void Rows(const float* x, std::uint64_t first_row, std::size_t rows, RandomKey key, float* y,
+            void* scratch) const;
 
  private:
   struct Block;

@@ -78,11 +78,15 @@ void Squares(const float* x, std::size_t count, float* to) {
 
 // To the nearest integer, of two the even one.
 inline Floats Round(Floats x) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#else
   constexpr float kWhole = 8388608.0f;  // 2^23: from here on all are
   const Floats whole =
       BitCast<Floats>((BitCast<Ints>(x) & ~0x7fffffff) | BitCast<Ints>(Floats{} + kWhole));
   const Floats rounded = (x + whole) - whole;
   return Magnitude(x) < BitCast<std::int32_t>(kWhole) ? rounded : x;
+#endif
 }
 
 // What is common to the vectors of a conversion. Comparisons with NaN are false and keep it.

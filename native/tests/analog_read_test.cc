@@ -238,10 +238,7 @@ std::vector<float> Read(const Setting& s, const Layer& layer, const Instructions
   std::vector<char> scratch(reader.scratch_bytes());
   for (std::size_t r = 0; r < s.rows; r += rows_a_call) {
     const std::size_t rows = std::min(rows_a_call, s.rows - r);
-    std::vector<RowNoise> noise;
-    for (std::size_t i = 0; i < rows; ++i) noise.push_back({kKey, r + i});
-    reader.Rows(layer.x.data() + r * reader.inputs(), rows,
-                s.noise == ReadNoise::kNone ? nullptr : noise.data(),
+    reader.Rows(layer.x.data() + r * reader.inputs(), r, rows, kKey,
                 y.data() + r * reader.outputs(), scratch.data());
   }
   return y;
@@ -336,6 +333,27 @@ void NotFinitePassesThrough(const Instructions& isa) {
   for (std::size_t i = 0; i < fixed.size(); ++i) CHECK(std::isnan(fixed[i]) == (i % 4 == 2));
 }
 
+// Rows of several reads, each with its key and number, and without any where there is no noise.
+void RowsHaveTheirOwnNoise(const Instructions& isa) {
+  Setting s = {3, 9, 11, 2, 9, 11, false, ReadNoise::kUniform, kOwn, {}};
+  const Layer layer(s);
+  const AnalogReader reader(layer.array, layer.converters, s.path, *isa.matmul, *isa.steps);
+  const RowNoise noise[3] = {{{1, 2}, 7}, {{3, 4}, 0}, {{1, 2}, std::uint64_t{1} << 40}};
+  std::vector<float> y(3 * s.out), alone(s.out);
+  std::vector<char> scratch(reader.scratch_bytes());
+  reader.Rows(layer.x.data(), 3, noise, y.data(), scratch.data());
+  for (std::size_t r = 0; r < 3; ++r) {
+    reader.Rows(layer.x.data() + r * s.in, noise[r].row, 1, noise[r].key, alone.data(),
+                scratch.data());
+    CHECK(std::equal(alone.begin(), alone.end(), y.begin() + r * s.out));
+  }
+  s.noise = ReadNoise::kNone;
+  const Layer quiet(s);
+  const AnalogReader exact(quiet.array, quiet.converters, s.path, *isa.matmul, *isa.steps);
+  exact.Rows(quiet.x.data(), 3, nullptr, y.data(), scratch.data());
+  CHECK(y == Read(s, quiet, isa, 3));
+}
+
 // On threads as alone.
 void ThreadsReadTheSame() {
   const Setting s = {200, 70, 65, 2, 32, 32, false, ReadNoise::kUniform, kOwn, {}};
@@ -371,6 +389,7 @@ int main() {
           xbarax::InsideIsInside({9, 19, 40, 2, 6, 9, true, noise, c, {transposed, false, {}}},
                                  isa);
     xbarax::NotFinitePassesThrough(isa);
+    xbarax::RowsHaveTheirOwnNoise(isa);
   }
   xbarax::ThreadsReadTheSame();
   return xbarax::test::Result();
