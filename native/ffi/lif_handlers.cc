@@ -299,7 +299,7 @@ LifTrace TakeTrace(const Call& call, Buffers* buffers) {
   LifTrace trace = {};
   if (!call.driven)
     trace.events =
-        buffers->template Next<std::uint32_t>("events", rows * Words(call.inputs), ffi::U32);
+        buffers->template Next<std::uint32_t>("events", rows * EventWords(call.inputs), ffi::U32);
   for (std::size_t l = 0; l < call.size(); ++l) {
     const std::size_t size = call.size_of(l);
     trace.membranes.push_back(buffers->template Next<float>("membranes", rows * size));

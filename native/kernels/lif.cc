@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <limits>
 #include <new>
 #include <utility>
 
@@ -14,11 +12,26 @@
 namespace xbarax {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr std::size_t kBlock = 12;  // samples at a time: two blocks of rows of a product
 constexpr std::size_t kNeuronsWorthATask = std::size_t{1} << 13;
 
-using Row = std::vector<float>;
+// Allocates from a line of the cache on.
+template <class T>
+struct Aligned {
+  static constexpr std::align_val_t kLine{64};
+  using value_type = T;
+  Aligned() = default;
+  template <class Other>
+  Aligned(const Aligned<Other>&) {}
+  T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), kLine));
+  }
+  void deallocate(T* numbers, std::size_t) { ::operator delete(numbers, kLine); }
+  friend bool operator==(const Aligned&, const Aligned&) { return true; }
+  friend bool operator!=(const Aligned&, const Aligned&) { return false; }
+};
+
+using Row = std::vector<float, Aligned<float>>;
 
 std::size_t Padded(std::size_t size) { return (size + kLifLanes - 1) / kLifLanes * kLifLanes; }
 
@@ -45,43 +58,48 @@ Row Transpose(const float* matrix, std::size_t rows, std::size_t columns, std::s
 
 // A layer as its loops take it.
 struct Prepared {
-  std::size_t width, size, inputs;
   LifNeurons neurons;
-  Row decays;
-  Row input, recurrent;            // transposed: a row for each input
-  Row input_bias, recurrent_bias;  // empty: none
+  std::size_t inputs;
+  Row decays, input, recurrent;    // the matrices transposed: a row for each input
+  Row input_bias, recurrent_bias;  // zeros where there is none
+
+  std::size_t size() const { return neurons.size; }
+  std::size_t width() const { return neurons.width; }
 };
 
 Prepared Prepare(const LifLayer& layer, bool transposed) {
   Prepared p;
-  p.width = Padded(layer.size), p.size = layer.size, p.inputs = layer.inputs;
-  p.decays = Pad(layer.decays, 6, layer.size, p.width);
-  const auto decay = [&](std::size_t k) { return p.decays.data() + k * p.width; };
-  p.neurons = {p.width,     decay(0),        decay(1),    decay(2),        decay(3),
-               decay(4),    decay(5),        layer.gain,  layer.threshold, layer.steepness,
-               layer.reset, layer.recurrent, layer.detach};
+  const std::size_t size = layer.size, width = Padded(size);
+  p.inputs = layer.inputs;
+  p.decays = Pad(layer.decays, 6, size, width);
+  const auto decay = [&](std::size_t k) { return p.decays.data() + k * width; };
+  p.neurons = {size,
+               width,
+               decay(0),
+               decay(1),
+               decay(2),
+               decay(3),
+               decay(4),
+               decay(5),
+               layer.gain,
+               layer.threshold,
+               layer.steepness,
+               layer.reset,
+               layer.recurrent,
+               layer.detach};
   const LifParameters& given = layer.parameters;
   if (transposed && given.input != nullptr)
-    p.input = Transpose(given.input, layer.size, layer.inputs, p.width);
+    p.input = Transpose(given.input, size, layer.inputs, width);
   if (transposed && given.recurrent != nullptr)
-    p.recurrent = Transpose(given.recurrent, layer.size, layer.size, p.width);
-  if (given.input_bias != nullptr) p.input_bias = Pad(given.input_bias, 1, layer.size, p.width);
-  if (given.recurrent_bias != nullptr)
-    p.recurrent_bias = Pad(given.recurrent_bias, 1, layer.size, p.width);
+    p.recurrent = Transpose(given.recurrent, size, size, width);
+  const auto bias = [&](const float* row) {
+    return row == nullptr ? Row(width) : Pad(row, 1, size, width);
+  };
+  p.input_bias = bias(given.input_bias), p.recurrent_bias = bias(given.recurrent_bias);
   return p;
 }
 
-// The numbers of the bits that are set.
-std::size_t Decode(const std::uint32_t* bits, std::size_t words, std::uint32_t* numbers) {
-  std::size_t count = 0;
-  for (std::size_t word = 0; word < words; ++word)
-    for (std::uint32_t left = bits[word]; left != 0; left &= left - 1)
-      numbers[count++] =
-          static_cast<std::uint32_t>(32 * word) + static_cast<std::uint32_t>(__builtin_ctz(left));
-  return count;
-}
-
-// A block of samples of one layer, and space for one of them.
+// What a block of samples of one layer has between two steps, or the derivatives by it.
 struct Samples {
   Row membrane, current, recurrent, spikes;
   std::size_t width;
@@ -89,10 +107,7 @@ struct Samples {
   Samples(std::size_t width, std::size_t samples) : width(width) {
     for (Row* row : {&membrane, &current, &recurrent, &spikes}) row->resize(width * samples);
   }
-  LifRows Get(std::size_t sample) {
-    const std::size_t at = sample * width;
-    return {&membrane[at], &current[at], &recurrent[at], &spikes[at]};
-  }
+  LifRows Rows() { return {membrane.data(), current.data(), recurrent.data(), spikes.data()}; }
   template <class From>  // LifState or LifStateTo
   void Load(const From& from, std::size_t first, std::size_t samples, std::size_t size) {
     const auto take = [&](const float* rows, Row* to) {
@@ -116,33 +131,21 @@ struct Samples {
   }
 };
 
-// Events of one sample at one step: their numbers, and factors where they are not all 1.
-struct Events {
+// Room for the events of one sample, and what they add up to.
+struct Scratch {
   std::vector<std::uint32_t> numbers;
-  Row factors;
-  std::size_t count = 0;
-  bool ones = true;
+  Row factors, drive, feedback;
 
-  explicit Events(std::size_t most) : numbers(most), factors(most) {}
-
-  void Spikes(const std::uint32_t* bits, std::size_t size) {
-    count = Decode(bits, Words(size), numbers.data());
-    ones = true;
+  explicit Scratch(const LifChain& chain) {
+    std::size_t most = 1, widest = 1;
+    for (const LifLayer& layer : chain.layers) {
+      most = std::max({most, layer.inputs, layer.size});
+      widest = std::max(widest, Padded(layer.size));
+    }
+    numbers.resize(most), factors.resize(most), drive.resize(widest), feedback.resize(widest);
   }
-  // Of numbers x, of which `bits` says which are not zero.
-  void Values(const float* x, const std::uint32_t* bits, std::size_t size) {
-    count = Decode(bits, Words(size), numbers.data());
-    ones = false;
-    for (std::size_t k = 0; k < count; ++k) factors[k] = x[numbers[k]];
-  }
-  const float* Factors() const { return ones ? nullptr : factors.data(); }
+  LifScratch Get() { return {numbers.data(), factors.data(), drive.data(), feedback.data()}; }
 };
-
-std::size_t MostEvents(const LifChain& chain) {
-  std::size_t most = 1;
-  for (const LifLayer& layer : chain.layers) most = std::max({most, layer.inputs, layer.size});
-  return most;
-}
 
 // Ranges of samples, each a task: as many as there are threads, if they are worth it.
 std::size_t Tasks(const LifChain& chain, const Executor& executor) {
@@ -212,30 +215,19 @@ struct ForwardWorker {
   std::vector<Samples> samples;
   std::vector<std::vector<std::uint32_t>> bits;  // of each layer's spikes at the present step
   std::vector<std::vector<char>> no_number;      // whether some of a sample's spikes is none
-  std::vector<std::uint32_t> input_bits;
-  Events events;
-  Row drive, feedback;
+  std::vector<std::uint32_t> events;
+  Scratch scratch;
   Reading reading;
 
-  ForwardWorker(const LifChain& chain, const std::vector<Prepared>& layers, std::size_t block)
-      : input_bits(Words(layers[0].inputs)), events(MostEvents(chain)), reading(chain) {
-    std::size_t widest = 0;
-    for (const Prepared& layer : layers) {
-      samples.emplace_back(layer.width, block);
+  ForwardWorker(const LifChain& chain, std::size_t block)
+      : events(block * EventWords(chain.layers[0].inputs)), scratch(chain), reading(chain) {
+    for (const LifLayer& layer : chain.layers) {
+      samples.emplace_back(Padded(layer.size), block);
       bits.emplace_back(block * Words(layer.size));
       no_number.emplace_back(block);
-      widest = std::max(widest, layer.width);
     }
-    drive.resize(widest), feedback.resize(widest);
   }
 };
-
-void Begin(Row* sum, const Row& bias, std::size_t width) {
-  if (bias.empty())
-    std::fill_n(sum->begin(), width, 0.0f);
-  else
-    std::copy_n(bias.begin(), width, sum->begin());
-}
 
 // One layer's block of samples, from one step to the next.
 class LayerStep {
@@ -244,81 +236,47 @@ class LayerStep {
             const LifLoops& loops, float* spikes)
       : chain_(chain), layers_(layers), trace_(trace), loops_(loops), spikes_(spikes) {}
 
-  void Run(ForwardWorker* w, std::size_t layer, std::size_t step, std::size_t first,
+  void Run(ForwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
            std::size_t samples) const {
     const Prepared& p = layers_[layer];
-    const std::size_t words = Words(p.size);
-    const LifReads& reads = chain_.layers[layer].reads;
-    if (reads.forward != nullptr)
-      w->reading.Read(*reads.forward, reads.keys == nullptr ? nullptr : reads.keys + step, first,
-                      samples, w->samples[layer].spikes.data(), p.size, p.width);
-    for (std::size_t b = 0; b < samples; ++b) {
-      const std::size_t row = step * chain_.batch + first + b;
-      Drive(w, layer, row, b);
-      const LifRows rows = w->samples[layer].Get(b);
-      if (p.neurons.recurrent) Feedback(w, layer, step, b, rows.spikes);
-      std::uint32_t* bits = w->bits[layer].data() + b * words;
-      w->no_number[layer][b] =
-          loops_.advance(p.neurons, w->drive.data(), w->feedback.data(), rows, bits);
-      if (trace_.spikes[layer] != nullptr)
-        std::copy_n(bits, words, trace_.spikes[layer] + row * words);
-      if (trace_.membranes[layer] != nullptr)
-        std::copy_n(rows.membrane, p.size, trace_.membranes[layer] + row * p.size);
-      if (layer + 1 == layers_.size()) std::copy_n(rows.spikes, p.size, spikes_ + row * p.size);
+    const std::size_t row = t * chain_.batch + first;
+    LifForwardStep step = {};
+    step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
+    step.inputs.size = p.inputs;
+    if (layer > 0) {
+      step.inputs.below = Bits(w, layer - 1, row);
+      step.inputs.no_number = w->no_number[layer - 1].data();
+    } else if (chain_.driven()) {
+      step.drive = chain_.xs + row * p.size();
+    } else {
+      step.inputs.xs = chain_.xs + row * p.inputs;
+      step.inputs.events =
+          trace_.events == nullptr ? w->events.data() : trace_.events + row * EventWords(p.inputs);
     }
+    const LifReads& reads = chain_.layers[layer].reads;
+    if (reads.forward != nullptr) {
+      w->reading.Read(*reads.forward, reads.keys == nullptr ? nullptr : reads.keys + t, first,
+                      samples, w->samples[layer].spikes.data(), p.size(), p.width());
+      step.feedback = w->reading.to.data();
+    }
+    step.input = p.input.data(), step.recurrent = p.recurrent.data();
+    step.input_bias = p.input_bias.data(), step.recurrent_bias = p.recurrent_bias.data();
+    step.rows = w->samples[layer].Rows();
+    if (t > 0) step.bits_before = Bits(w, layer, row - chain_.batch);
+    step.bits = Bits(w, layer, row);
+    step.no_number = w->no_number[layer].data();
+    if (trace_.membranes[layer] != nullptr)
+      step.membranes = trace_.membranes[layer] + row * p.size();
+    if (layer + 1 == layers_.size()) step.spikes = spikes_ + row * p.size();
+    step.scratch = w->scratch.Get();
+    loops_.forward(step);
   }
 
  private:
-  void Drive(ForwardWorker* w, std::size_t layer, std::size_t row, std::size_t b) const {
-    const Prepared& p = layers_[layer];
-    Begin(&w->drive, p.input_bias, p.width);
-    if (layer > 0) {
-      if (w->no_number[layer - 1][b]) {
-        std::fill_n(w->drive.begin(), p.size, kNaN);
-        return;
-      }
-      w->events.Spikes(w->bits[layer - 1].data() + b * Words(p.inputs), p.inputs);
-    } else {
-      const float* x = chain_.xs + row * p.inputs;
-      if (chain_.driven()) {
-        for (std::size_t k = 0; k < p.size; ++k) w->drive[k] += x[k];
-        return;
-      }
-      std::uint32_t* bits =
-          trace_.events == nullptr ? w->input_bits.data() : trace_.events + row * Words(p.inputs);
-      loops_.not_zero(x, p.inputs, bits);
-      w->events.Values(x, bits, p.inputs);
-    }
-    AddRows(w, p.input, p, &w->drive);
-  }
-
-  void Feedback(ForwardWorker* w, std::size_t layer, std::size_t step, std::size_t b,
-                const float* spikes) const {
-    const Prepared& p = layers_[layer];
-    Begin(&w->feedback, p.recurrent_bias, p.width);
-    if (chain_.layers[layer].reads.forward != nullptr) {
-      const float* read = w->reading.to.data() + b * p.size;
-      for (std::size_t k = 0; k < p.size; ++k) w->feedback[k] += read[k];
-      return;
-    }
-    std::uint32_t* bits = w->bits[layer].data() + b * Words(p.size);
-    if (step == 0) {  // those of the state may be any numbers
-      loops_.not_zero(spikes, p.size, bits);
-      w->events.Values(spikes, bits, p.size);
-    } else if (w->no_number[layer][b]) {
-      std::fill_n(w->feedback.begin(), p.size, kNaN);
-      return;
-    } else {
-      w->events.Spikes(bits, p.size);
-    }
-    AddRows(w, p.recurrent, p, &w->feedback);
-  }
-
-  void AddRows(ForwardWorker* w, const Row& rows, const Prepared& p, Row* sum) const {
-    const Events& e = w->events;
-    loops_.add_rows(rows.data(), e.numbers.data(), e.Factors(), e.count, p.width, sum->data());
-    // A factor that is no number makes something of the zeros behind the layer's size.
-    if (!e.ones) std::fill(sum->data() + p.size, sum->data() + p.width, 0.0f);
+  // Where the bits of a layer's spikes are, from a sample at a step on.
+  std::uint32_t* Bits(ForwardWorker* w, std::size_t layer, std::size_t row) const {
+    std::uint32_t* trace = trace_.spikes[layer];
+    return trace == nullptr ? w->bits[layer].data() : trace + row * Words(layers_[layer].size());
   }
 
   const LifChain& chain_;
@@ -371,37 +329,20 @@ struct BackwardWorker {
   std::vector<Row> drive, feedback;  // derivatives by these, of a block
   std::vector<Row> below, before;    // by the spikes of the layer below, and of the step before
   std::vector<Gathered>* gathered;
-  Events events;
-  Row membrane, membrane_before, spikes_before, spikes_bar, membrane_bar;  // padded, of a sample
-  std::vector<std::uint32_t> bits;
+  Scratch scratch;
   Reading reading;
 
   BackwardWorker(const LifChain& chain, std::vector<Gathered>* gathered, std::size_t block)
-      : gathered(gathered),
-        events(MostEvents(chain)),
-        bits(Words(MostEvents(chain))),
-        reading(chain) {
-    std::size_t widest = 0;
+      : gathered(gathered), scratch(chain), reading(chain) {
     for (const LifLayer& layer : chain.layers) {
       const std::size_t width = Padded(layer.size);
       gradients.emplace_back(width, block);
       drive.emplace_back(width * block), feedback.emplace_back(width * block);
       before.emplace_back(width * block);
       below.emplace_back(Padded(layer.inputs) * block);
-      widest = std::max(widest, width);
     }
-    for (Row* row : {&membrane, &membrane_before, &spikes_before, &spikes_bar, &membrane_bar})
-      row->resize(widest);
   }
 };
-
-// A row of `size` numbers where it can be read up to `width`: itself, or a copy of it.
-const float* Readable(const float* row, std::size_t size, std::size_t width, Row* copy) {
-  if (row == nullptr || size == width) return row;
-  std::copy_n(row, size, copy->data());
-  std::fill(copy->data() + size, copy->data() + width, 0.0f);
-  return copy->data();
-}
 
 class LayerStepBack {
  public:
@@ -425,106 +366,74 @@ class LayerStepBack {
     }
   }
 
-  void Run(BackwardWorker* w, std::size_t layer, std::size_t step, std::size_t first,
+  void Run(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
            std::size_t samples) const {
+    Retreat(w, layer, t, first, samples);
     const Prepared& p = layers_[layer];
-    for (std::size_t b = 0; b < samples; ++b) {
-      Retreat(w, layer, step, first, b);
-      Gather(w, layer, step, first + b, b);
-    }
     const LifReads& reads = chain_.layers[layer].reads;
     if (reads.backward != nullptr) {
       const RandomKey* keys = reads.backward_keys;
-      w->reading.Read(*reads.backward, keys == nullptr ? nullptr : keys + step, first, samples,
-                      w->feedback[layer].data(), p.size, p.width);
+      w->reading.Read(*reads.backward, keys == nullptr ? nullptr : keys + t, first, samples,
+                      w->feedback[layer].data(), p.size(), p.width());
       for (std::size_t b = 0; b < samples; ++b)
-        std::copy_n(w->reading.to.data() + b * p.size, p.size,
-                    w->before[layer].data() + b * p.width);
+        std::copy_n(w->reading.to.data() + b * p.size(), p.size(),
+                    w->before[layer].data() + b * p.width());
     } else if (p.neurons.recurrent) {
       recurrent_[layer].Multiply(w->feedback[layer].data(), samples, w->before[layer].data(),
-                                 p.width, matmul_);
+                                 p.width(), matmul_);
     }
-    if (input_[layer].columns > 0) {
-      // The first layer's inputs are the chain's.
-      float* to =
-          layer > 0 ? w->below[layer].data() : xs_ + (step * chain_.batch + first) * p.inputs;
-      input_[layer].Multiply(w->drive[layer].data(), samples, to,
-                             layer > 0 ? Padded(p.inputs) : p.inputs, matmul_);
-    } else if (xs_ != nullptr && layer == 0) {
+    const std::size_t row = t * chain_.batch + first;
+    if (layer > 0) {
+      input_[layer].Multiply(w->drive[layer].data(), samples, w->below[layer].data(),
+                             Padded(p.inputs), matmul_);
+    } else if (xs_ != nullptr && chain_.driven()) {
       for (std::size_t b = 0; b < samples; ++b)
-        std::copy_n(w->drive[0].data() + b * p.width, p.size,
-                    xs_ + (step * chain_.batch + first + b) * p.size);
+        std::copy_n(w->drive[0].data() + b * p.width(), p.size(), xs_ + (row + b) * p.size());
+    } else if (xs_ != nullptr) {
+      input_[0].Multiply(w->drive[0].data(), samples, xs_ + row * p.inputs, p.inputs, matmul_);
     }
   }
 
  private:
-  void Retreat(BackwardWorker* w, std::size_t layer, std::size_t step, std::size_t first,
-               std::size_t b) const {
+  void Retreat(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
+               std::size_t samples) const {
     const Prepared& p = layers_[layer];
-    const std::size_t row = step * chain_.batch + first + b, at = b * p.width;
+    const std::size_t row = t * chain_.batch + first;
     const bool last = layer + 1 == layers_.size();
-    const float* outside = last ? cotangents_.spikes : cotangents_.hidden[layer];
-    const auto of_row = [&](const float* rows, std::size_t r, Row* copy) {
-      return Readable(rows == nullptr ? nullptr : rows + r * p.size, p.size, p.width, copy);
+    const auto from = [&](const float* rows, std::size_t r) {
+      return rows == nullptr ? nullptr : rows + r * p.size();
     };
-    const float* spikes_bar = of_row(outside, row, &w->spikes_bar);
-    if (!last) {  // what comes from above is always there
-      const float* above = w->below[layer + 1].data() + at;
-      if (spikes_bar != nullptr) {
-        for (std::size_t k = 0; k < p.width; ++k) w->spikes_bar[k] = spikes_bar[k] + above[k];
-        spikes_bar = w->spikes_bar.data();
-      } else {
-        spikes_bar = above;
-      }
+    LifBackwardStep step = {};
+    step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
+    step.inputs.size = p.inputs;
+    if (layer > 0) {
+      step.inputs.below = trace_.spikes[layer - 1] + row * Words(p.inputs);
+    } else if (!chain_.driven()) {
+      step.inputs.xs = chain_.xs + row * p.inputs;
+      step.inputs.events = trace_.events + row * EventWords(p.inputs);
     }
-    // By the spikes at the end, and then by those that are fed back.
-    const bool from_after = step + 1 == chain_.steps || p.neurons.recurrent;
-    const float* membranes = trace_.membranes[layer];
     const LifState& start = chain_.layers[layer].state;
-    const float* before = step == 0 ? of_row(start.membrane, first + b, &w->membrane_before)
-                                    : of_row(membranes, row - chain_.batch, &w->membrane_before);
-    loops_.retreat(p.neurons, of_row(membranes, row, &w->membrane), before,
-                   step == 0 ? of_row(start.spikes, first + b, &w->spikes_before) : nullptr,
-                   spikes_bar, from_after ? w->before[layer].data() + at : nullptr,
-                   of_row(cotangents_.membranes[layer], row, &w->membrane_bar),
-                   w->gradients[layer].Get(b), w->drive[layer].data() + at,
-                   w->feedback[layer].data() + at);
-  }
-
-  // Adds a sample's step to the gradients by the parameters.
-  void Gather(BackwardWorker* w, std::size_t layer, std::size_t step, std::size_t sample,
-              std::size_t b) const {
-    const Prepared& p = layers_[layer];
+    step.membranes = from(trace_.membranes[layer], row);
+    if (t == 0) {
+      step.membranes_before = from(start.membrane, first);
+      step.spikes_before = from(start.spikes, first);
+    } else {
+      step.membranes_before = from(trace_.membranes[layer], row - chain_.batch);
+      step.bits_before = trace_.spikes[layer] + (row - chain_.batch) * Words(p.size());
+    }
+    step.spikes_bar = from(last ? cotangents_.spikes : cotangents_.hidden[layer], row);
+    step.membranes_bar = from(cotangents_.membranes[layer], row);
+    // By the spikes at the end, and then by those that are fed back.
+    if (t + 1 == chain_.steps || p.neurons.recurrent) step.before_bar = w->before[layer].data();
+    if (!last) step.above_bar = w->below[layer + 1].data();
+    step.gradients = w->gradients[layer].Rows();
+    step.drive = w->drive[layer].data(), step.feedback = w->feedback[layer].data();
     Gathered& to = (*w->gathered)[layer];
-    const std::size_t row = step * chain_.batch + sample, at = b * p.width;
-    const auto add = [&](Row* rows, const Row& addend) {
-      const Events& e = w->events;
-      loops_.add_to_rows(rows->data(), e.numbers.data(), e.Factors(), e.count, p.width,
-                         addend.data() + at);
-    };
-    const auto add_bias = [&](Row* bias, const Row& addend) {
-      for (std::size_t k = 0; k < p.width; ++k) (*bias)[k] += addend[at + k];
-    };
-    if (!to.input.empty()) {
-      if (layer > 0)
-        w->events.Spikes(trace_.spikes[layer - 1] + row * Words(p.inputs), p.inputs);
-      else
-        w->events.Values(chain_.xs + row * p.inputs, trace_.events + row * Words(p.inputs),
-                         p.inputs);
-      add(&to.input, w->drive[layer]);
-    }
-    if (!to.recurrent.empty()) {
-      if (step == 0) {
-        const float* spikes = chain_.layers[layer].state.spikes + sample * p.size;
-        loops_.not_zero(spikes, p.size, w->bits.data());
-        w->events.Values(spikes, w->bits.data(), p.size);
-      } else {
-        w->events.Spikes(trace_.spikes[layer] + (row - chain_.batch) * Words(p.size), p.size);
-      }
-      add(&to.recurrent, w->feedback[layer]);
-    }
-    if (!to.input_bias.empty()) add_bias(&to.input_bias, w->drive[layer]);
-    if (!to.recurrent_bias.empty()) add_bias(&to.recurrent_bias, w->feedback[layer]);
+    const auto wanted = [](Row& rows) { return rows.empty() ? nullptr : rows.data(); };
+    step.input = wanted(to.input), step.recurrent = wanted(to.recurrent);
+    step.input_bias = wanted(to.input_bias), step.recurrent_bias = wanted(to.recurrent_bias);
+    step.scratch = w->scratch.Get();
+    loops_.backward(step);
   }
 
   const LifChain& chain_;
@@ -562,14 +471,14 @@ void LifForward(const LifChain& chain, float* spikes, const std::vector<LifState
   const LayerStep step(chain, layers, trace, loops, spikes);
   ForEachBlock(
       chain.batch, Tasks(chain, executor), executor,
-      [&](std::size_t, std::size_t block) { return ForwardWorker(chain, layers, block); },
+      [&](std::size_t, std::size_t block) { return ForwardWorker(chain, block); },
       [&](ForwardWorker& w, std::size_t first, std::size_t samples) {
         for (std::size_t l = 0; l < layers.size(); ++l)
-          w.samples[l].Load(chain.layers[l].state, first, samples, layers[l].size);
+          w.samples[l].Load(chain.layers[l].state, first, samples, layers[l].size());
         for (std::size_t t = 0; t < chain.steps; ++t)
           for (std::size_t l = 0; l < layers.size(); ++l) step.Run(&w, l, t, first, samples);
         for (std::size_t l = 0; l < layers.size(); ++l)
-          w.samples[l].Save(states[l], first, samples, layers[l].size);
+          w.samples[l].Save(states[l], first, samples, layers[l].size());
       });
 }
 
@@ -590,7 +499,7 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
       },
       [&](BackwardWorker& w, std::size_t first, std::size_t samples) {
         for (std::size_t l = 0; l < layers.size(); ++l) {
-          w.gradients[l].Load(cotangents.states[l], first, samples, layers[l].size);
+          w.gradients[l].Load(cotangents.states[l], first, samples, layers[l].size());
           // Apart: the first get what feedback gives, the others what the reset does.
           std::swap(w.before[l], w.gradients[l].spikes);
           std::fill(w.gradients[l].spikes.begin(), w.gradients[l].spikes.end(), 0.0f);
@@ -601,12 +510,12 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
           if (layers[l].neurons.recurrent || chain.steps == 0)
             for (std::size_t k = 0; k < w.before[l].size(); ++k)
               w.gradients[l].spikes[k] += w.before[l][k];
-          w.gradients[l].Save(results.states[l], first, samples, layers[l].size);
+          w.gradients[l].Save(results.states[l], first, samples, layers[l].size());
         }
       });
   for (std::size_t l = 0; l < layers.size(); ++l) {
     const LifGradientsTo& to = results.parameters[l];
-    const std::size_t inputs = layers[l].inputs, size = layers[l].size;
+    const std::size_t inputs = layers[l].inputs, size = layers[l].size();
     Sum(gathered, l, &Gathered::input, inputs, size, to.input);
     Sum(gathered, l, &Gathered::recurrent, size, size, to.recurrent);
     Sum(gathered, l, &Gathered::input_bias, 1, size, to.input_bias);

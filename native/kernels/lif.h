@@ -63,8 +63,6 @@ struct LifChain {
   bool driven() const { return layers[0].parameters.input == nullptr; }
 };
 
-inline std::size_t Words(std::size_t bits) { return (bits + 31) / 32; }
-
 // What the forward pass leaves for the backward one; null where it is not wanted.
 struct LifTrace {
   std::uint32_t* events;               // (steps, batch, words): which of `xs` are not zero

@@ -58,176 +58,334 @@ inline Floats Magnitude(Floats x) {
   return x;
 }
 
-void NotZero(const float* x, std::size_t size, std::uint32_t* bits) {
-  std::size_t k = 0;
-  for (std::size_t word = 0; word < (size + 31) / 32; ++word) {
-    std::uint32_t found = 0;
-    const std::size_t end = size - k < 32 ? size : k + 32, begin = k;
-    for (; k + kLanes <= end; k += kLanes) found |= Bits(Load(x + k) != 0.0f) << (k - begin);
-    for (; k < end; ++k) found |= static_cast<std::uint32_t>(x[k] != 0.0f) << (k - begin);
-    bits[word] = found;
-  }
+// `Words`, with internal linkage.
+static constexpr std::size_t WordsOf(std::size_t bits) { return (bits + 31) / 32; }
+
+// The numbers from `place` on of a row that has `size`, zeros behind it.
+inline Floats Get(const float* row, std::size_t place, std::size_t size) {
+  if (place + kLanes <= size) return Load(row + place);
+  float some[kLanes] = {};
+  if (place < size) std::memcpy(some, row + place, (size - place) * sizeof(float));
+  return Load(some);
 }
 
-// V vectors of the sum at a time, so that they stay in registers.
+inline void Put(Floats v, float* row, std::size_t place, std::size_t size) {
+  if (place + kLanes <= size)
+    Store(row + place, v);
+  else if (place < size)
+    std::memcpy(row + place, &v, (size - place) * sizeof(float));
+}
+
+// ---- Events ---------------------------------------------------------------------------------
+
+// Those of one sample: the numbers of what is not zero, and factors where these are not all 1.
+struct Events {
+  const std::uint32_t* numbers;
+  const float* factors;
+  std::size_t count;
+};
+
+inline std::size_t Decode(const std::uint32_t* bits, std::size_t size, std::uint32_t* numbers) {
+  std::size_t count = 0;
+  for (std::size_t word = 0; word * 32 < size; ++word)
+    for (std::uint32_t left = bits[word]; left != 0; left &= left - 1)
+      numbers[count++] =
+          static_cast<std::uint32_t>(32 * word) + static_cast<std::uint32_t>(__builtin_ctz(left));
+  return count;
+}
+
+inline Events Spikes(const std::uint32_t* bits, std::size_t size, const LifScratch& scratch) {
+  return {scratch.numbers, nullptr, Decode(bits, size, scratch.numbers)};
+}
+
+// Writes which of x are not zero, and whether these are all 1.
+inline void Find(const float* x, std::size_t size, std::uint32_t* events) {
+  std::size_t k = 0, word = 0;
+  std::uint32_t others = 0;
+  for (; k < size; ++word) {
+    const std::size_t begin = k, end = size - k < 32 ? size : k + 32;
+    std::uint32_t found = 0, ones = 0;
+    for (; k < end; k += kLanes) {
+      const Floats v = Get(x, k, size);
+      found |= Bits(v != 0.0f) << (k - begin);
+      ones |= Bits(v == 1.0f) << (k - begin);
+    }
+    events[word] = found;
+    others |= found & ~ones;
+  }
+  events[word] = others == 0;
+}
+
+// Those that `Find` found in x.
+inline Events Values(const float* x, const std::uint32_t* events, std::size_t size,
+                     const LifScratch& scratch) {
+  const std::size_t words = WordsOf(size);
+  const std::size_t count = Decode(events, size, scratch.numbers);
+  if (events[words] != 0) return {scratch.numbers, nullptr, count};
+  for (std::size_t k = 0; k < count; ++k) scratch.factors[k] = x[scratch.numbers[k]];
+  return {scratch.numbers, scratch.factors, count};
+}
+
+// V vectors of a sum at a time, so that they stay in registers.
 template <std::size_t V, bool Factors>
-inline void AddColumns(const float* rows, const std::uint32_t* numbers, const float* factors,
-                       std::size_t count, std::size_t width, float* sum) {
+inline void AddColumns(const float* rows, const Events& events, std::size_t width,
+                       const float* start, float* sum) {
   Floats total[V];
-  for (std::size_t v = 0; v < V; ++v) total[v] = Load(sum + v * kLanes);
-  for (std::size_t k = 0; k < count; ++k) {
-    const float* row = rows + numbers[k] * width;
+  for (std::size_t v = 0; v < V; ++v) total[v] = Load(start + v * kLanes);
+  for (std::size_t k = 0; k < events.count; ++k) {
+    const float* row = rows + events.numbers[k] * width;
     for (std::size_t v = 0; v < V; ++v) {
       const Floats number = Load(row + v * kLanes);
-      total[v] += Factors ? factors[k] * number : number;
+      total[v] += Factors ? events.factors[k] * number : number;
     }
   }
   for (std::size_t v = 0; v < V; ++v) Store(sum + v * kLanes, total[v]);
 }
 
 template <bool Factors>
-inline void AddAll(const float* rows, const std::uint32_t* numbers, const float* factors,
-                   std::size_t count, std::size_t width, float* sum) {
+inline void AddAll(const float* rows, const Events& events, std::size_t width, const float* start,
+                   float* sum) {
   std::size_t c = 0;
   for (; c + 8 * kLanes <= width; c += 8 * kLanes)
-    AddColumns<8, Factors>(rows + c, numbers, factors, count, width, sum + c);
+    AddColumns<8, Factors>(rows + c, events, width, start + c, sum + c);
   for (; c + 4 * kLanes <= width; c += 4 * kLanes)
-    AddColumns<4, Factors>(rows + c, numbers, factors, count, width, sum + c);
+    AddColumns<4, Factors>(rows + c, events, width, start + c, sum + c);
   for (; c + 2 * kLanes <= width; c += 2 * kLanes)
-    AddColumns<2, Factors>(rows + c, numbers, factors, count, width, sum + c);
+    AddColumns<2, Factors>(rows + c, events, width, start + c, sum + c);
   for (; c < width; c += kLanes)
-    AddColumns<1, Factors>(rows + c, numbers, factors, count, width, sum + c);
+    AddColumns<1, Factors>(rows + c, events, width, start + c, sum + c);
 }
 
-void AddRows(const float* rows, const std::uint32_t* numbers, const float* factors,
-             std::size_t count, std::size_t width, float* sum) {
-  if (factors == nullptr)
-    AddAll<false>(rows, numbers, factors, count, width, sum);
-  else
-    AddAll<true>(rows, numbers, factors, count, width, sum);
+// sum = start + the rows of the events, times their factors. Padded rows.
+inline void AddRows(const float* rows, const Events& events, const LifNeurons& n,
+                    const float* start, float* sum) {
+  if (events.factors == nullptr) return AddAll<false>(rows, events, n.width, start, sum);
+  AddAll<true>(rows, events, n.width, start, sum);
+  // A factor that is no number makes something of the zeros behind the layer's size.
+  for (std::size_t k = n.size; k < n.width; ++k) sum[k] = 0;
 }
 
-void AddToRows(float* rows, const std::uint32_t* numbers, const float* factors, std::size_t count,
-               std::size_t width, const float* addend) {
-  for (std::size_t k = 0; k < count; ++k) {
-    float* row = rows + numbers[k] * width;
-    const float factor = factors == nullptr ? 1.0f : factors[k];
+// To each of the rows of the events: += addend, times the row's factor.
+inline void AddToRows(float* rows, const Events& events, std::size_t width, const float* addend) {
+  for (std::size_t k = 0; k < events.count; ++k) {
+    float* row = rows + events.numbers[k] * width;
+    const float factor = events.factors == nullptr ? 1.0f : events.factors[k];
     for (std::size_t c = 0; c < width; c += kLanes)
       Store(row + c, Load(row + c) + factor * Load(addend + c));
   }
 }
 
+// start + what is given for a sample, a row of the layer's size; a padded row.
+inline void AddGiven(const float* given, const LifNeurons& n, const float* start, float* sum) {
+  for (std::size_t c = 0; c < n.width; c += kLanes)
+    Store(sum + c, Load(start + c) + Get(given, c, n.size));
+}
+
+inline void NoNumbers(const LifNeurons& n, float* sum) {
+  for (std::size_t k = 0; k < n.width; ++k) sum[k] = k < n.size ? __builtin_nanf("") : 0.0f;
+}
+
+// ---- Forward --------------------------------------------------------------------------------
+
+inline void Drive(const LifForwardStep& s, std::size_t b) {
+  const LifNeurons& n = *s.neurons;
+  const LifInputs& in = s.inputs;
+  const std::size_t words = WordsOf(in.size);
+  if (s.drive != nullptr) return AddGiven(s.drive + b * n.size, n, s.input_bias, s.scratch.drive);
+  if (in.xs == nullptr) {
+    if (in.no_number[b]) return NoNumbers(n, s.scratch.drive);
+    const Events events = Spikes(in.below + b * words, in.size, s.scratch);
+    return AddRows(s.input, events, n, s.input_bias, s.scratch.drive);
+  }
+  const float* x = in.xs + b * in.size;
+  std::uint32_t* events = in.events + b * (words + 1);
+  Find(x, in.size, events);
+  AddRows(s.input, Values(x, events, in.size, s.scratch), n, s.input_bias, s.scratch.drive);
+}
+
+inline void Feedback(const LifForwardStep& s, std::size_t b) {
+  const LifNeurons& n = *s.neurons;
+  const std::size_t words = WordsOf(n.size);
+  float* sum = s.scratch.feedback;
+  if (s.feedback != nullptr) return AddGiven(s.feedback + b * n.size, n, s.recurrent_bias, sum);
+  if (s.first) {
+    const float* spikes = s.rows.spikes + b * n.width;
+    std::size_t count = 0;
+    for (std::size_t k = 0; k < n.size; ++k) {
+      if (spikes[k] == 0.0f) continue;
+      s.scratch.numbers[count] = static_cast<std::uint32_t>(k);
+      s.scratch.factors[count++] = spikes[k];
+    }
+    const Events events = {s.scratch.numbers, s.scratch.factors, count};
+    return AddRows(s.recurrent, events, n, s.recurrent_bias, sum);
+  }
+  if (s.no_number[b]) return NoNumbers(n, sum);
+  const Events events = Spikes(s.bits_before + b * words, n.size, s.scratch);
+  AddRows(s.recurrent, events, n, s.recurrent_bias, sum);
+}
+
 template <Reset kReset, bool Recurrent>
-inline bool Advance(const LifNeurons& n, const float* drive, const float* feedback,
-                    const LifRows& rows, std::uint32_t* bits) {
+inline void Advance(const LifForwardStep& s, std::size_t b) {
+  const LifNeurons& n = *s.neurons;
+  const std::size_t at = b * n.width, row = b * n.size;
+  std::uint32_t* bits = s.bits + b * (WordsOf(n.size));
   Ints no_number = {};
   std::uint32_t word = 0;
   for (std::size_t c = 0; c < n.width; c += kLanes) {
-    const Floats old = Load(rows.membrane + c), current = Load(rows.current + c);
-    const Floats spikes = Load(rows.spikes + c), alpha = Load(n.alpha + c);
+    const std::size_t k = at + c;
+    const Floats old = Load(s.rows.membrane + k), current = Load(s.rows.current + k);
+    const Floats spikes = Load(s.rows.spikes + k), alpha = Load(n.alpha + c);
     Floats total = n.gain * current;
     if (Recurrent) {
-      const Floats recurrent = Load(rows.recurrent + c);
+      const Floats recurrent = Load(s.rows.recurrent + k);
       total += recurrent;
-      Store(rows.recurrent + c,
-            Load(n.beta_r + c) * recurrent + Load(n.one_minus_beta_r + c) * Load(feedback + c));
+      Store(s.rows.recurrent + k, Load(n.beta_r + c) * recurrent +
+                                      Load(n.one_minus_beta_r + c) * Load(s.scratch.feedback + c));
     }
-    Store(rows.current + c,
-          Load(n.beta + c) * current + Load(n.one_minus_beta + c) * Load(drive + c));
+    Store(s.rows.current + k,
+          Load(n.beta + c) * current + Load(n.one_minus_beta + c) * Load(s.scratch.drive + c));
     Floats membrane = kReset == Reset::kZero ? alpha * (1.0f - spikes) * old : alpha * old;
     if (kReset == Reset::kSubtract) membrane -= n.threshold * spikes;
     membrane += Load(n.one_minus_alpha + c) * total;
-    Store(rows.membrane + c, membrane);
+    Store(s.rows.membrane + k, membrane);
+    if (s.membranes != nullptr) Put(membrane, s.membranes + row, c, n.size);
     const Ints below = membrane - n.threshold <= 0.0f, unordered = membrane != membrane;
-    Store(rows.spikes + c, Select(unordered, membrane, Select(below, Floats{}, Floats{} + 1.0f)));
+    const Floats now = Select(unordered, membrane, Select(below, Floats{}, Floats{} + 1.0f));
+    Store(s.rows.spikes + k, now);
+    if (s.spikes != nullptr) Put(now, s.spikes + row, c, n.size);
     no_number |= unordered;
     word |= Bits(~below) << c % 32;
     if ((c + kLanes) % 32 == 0 || c + kLanes == n.width) {
-      bits[c / 32] = word;
+      if (c / 32 * 32 < n.size) bits[c / 32] = word;
       word = 0;
     }
   }
-  return Bits(no_number) != 0;
+  s.no_number[b] = Bits(no_number) != 0;
 }
 
-bool AdvanceAny(const LifNeurons& n, const float* drive, const float* feedback, const LifRows& rows,
-                std::uint32_t* bits) {
-  switch (n.reset) {
-    case Reset::kZero:
-      return n.recurrent ? Advance<Reset::kZero, true>(n, drive, feedback, rows, bits)
-                         : Advance<Reset::kZero, false>(n, drive, feedback, rows, bits);
-    case Reset::kSubtract:
-      return n.recurrent ? Advance<Reset::kSubtract, true>(n, drive, feedback, rows, bits)
-                         : Advance<Reset::kSubtract, false>(n, drive, feedback, rows, bits);
-    case Reset::kNone:
-      break;
+template <Reset kReset, bool Recurrent>
+void Forward(const LifForwardStep& s) {
+  for (std::size_t b = 0; b < s.samples; ++b) {
+    Drive(s, b);
+    if (Recurrent) Feedback(s, b);
+    Advance<kReset, Recurrent>(s, b);
   }
-  return n.recurrent ? Advance<Reset::kNone, true>(n, drive, feedback, rows, bits)
-                     : Advance<Reset::kNone, false>(n, drive, feedback, rows, bits);
 }
+
+void ForwardAny(const LifForwardStep& s) {
+  const bool recurrent = s.neurons->recurrent;
+  switch (s.neurons->reset) {
+    case Reset::kZero:
+      return recurrent ? Forward<Reset::kZero, true>(s) : Forward<Reset::kZero, false>(s);
+    case Reset::kSubtract:
+      return recurrent ? Forward<Reset::kSubtract, true>(s) : Forward<Reset::kSubtract, false>(s);
+    case Reset::kNone:
+      return recurrent ? Forward<Reset::kNone, true>(s) : Forward<Reset::kNone, false>(s);
+  }
+}
+
+// ---- Backward -------------------------------------------------------------------------------
 
 template <Reset kReset, bool Detach, bool Recurrent>
-inline void Retreat(const LifNeurons& n, const float* membrane, const float* membrane_before,
-                    const float* spikes_before, const float* spikes_a, const float* spikes_b,
-                    const float* membrane_bar, const LifGradients& g, float* drive,
-                    float* feedback) {
+inline void Retreat(const LifBackwardStep& s, std::size_t b) {
+  const LifNeurons& n = *s.neurons;
+  const std::size_t row = b * n.size;
   for (std::size_t c = 0; c < n.width; c += kLanes) {
+    const std::size_t k = b * n.width + c;
     Floats spikes = {};
-    if (!Detach) spikes += Load(g.spikes + c);
-    if (spikes_a != nullptr) spikes += Load(spikes_a + c);
-    if (spikes_b != nullptr) spikes += Load(spikes_b + c);
-    const Floats slope = n.steepness * Magnitude(Load(membrane + c) - n.threshold) + 1.0f;
-    Floats u = Load(g.membrane + c) + spikes / (slope * slope);
-    if (membrane_bar != nullptr) u += Load(membrane_bar + c);
+    if (!Detach) spikes += Load(s.gradients.spikes + k);
+    if (s.before_bar != nullptr) spikes += Load(s.before_bar + k);
+    if (s.above_bar != nullptr) spikes += Load(s.above_bar + k);
+    if (s.spikes_bar != nullptr) spikes += Get(s.spikes_bar + row, c, n.size);
+    const Floats above = Get(s.membranes + row, c, n.size) - n.threshold;
+    const Floats slope = n.steepness * Magnitude(above) + 1.0f;
+    Floats u = Load(s.gradients.membrane + k) + spikes / (slope * slope);
+    if (s.membranes_bar != nullptr) u += Get(s.membranes_bar + row, c, n.size);
 
-    const Floats into = Load(n.one_minus_alpha + c) * u, current = Load(g.current + c);
-    Store(drive + c, Load(n.one_minus_beta + c) * current);
-    Store(g.current + c, Load(n.beta + c) * current + n.gain * into);
+    const Floats into = Load(n.one_minus_alpha + c) * u, current = Load(s.gradients.current + k);
+    Store(s.drive + k, Load(n.one_minus_beta + c) * current);
+    Store(s.gradients.current + k, Load(n.beta + c) * current + n.gain * into);
     if (Recurrent) {
-      const Floats recurrent = Load(g.recurrent + c);
-      Store(feedback + c, Load(n.one_minus_beta_r + c) * recurrent);
-      Store(g.recurrent + c, Load(n.beta_r + c) * recurrent + into);
+      const Floats recurrent = Load(s.gradients.recurrent + k);
+      Store(s.feedback + k, Load(n.one_minus_beta_r + c) * recurrent);
+      Store(s.gradients.recurrent + k, Load(n.beta_r + c) * recurrent + into);
     }
 
     const Floats leak = Load(n.alpha + c) * u;
     if (kReset == Reset::kZero) {
-      const Floats old = Load(membrane_before + c);
-      const Floats kept = spikes_before != nullptr
-                              ? 1.0f - Load(spikes_before + c)
-                              : Select(old - n.threshold > 0.0f, Floats{}, Floats{} + 1.0f);
-      Store(g.membrane + c, leak * kept);
-      if (!Detach) Store(g.spikes + c, -leak * old);
+      const Floats old = Get(s.membranes_before + row, c, n.size);
+      const Floats kept = s.first ? 1.0f - Get(s.spikes_before + row, c, n.size)
+                                  : Select(old - n.threshold > 0.0f, Floats{}, Floats{} + 1.0f);
+      Store(s.gradients.membrane + k, leak * kept);
+      if (!Detach) Store(s.gradients.spikes + k, -leak * old);
     } else {
-      Store(g.membrane + c, leak);
-      if (!Detach) Store(g.spikes + c, kReset == Reset::kSubtract ? -n.threshold * u : Floats{});
+      Store(s.gradients.membrane + k, leak);
+      if (!Detach)
+        Store(s.gradients.spikes + k, kReset == Reset::kSubtract ? -n.threshold * u : Floats{});
     }
   }
 }
 
-template <Reset kReset>
-inline void RetreatReset(const LifNeurons& n, const float* membrane, const float* membrane_before,
-                         const float* spikes_before, const float* spikes_a, const float* spikes_b,
-                         const float* membrane_bar, const LifGradients& g, float* drive,
-                         float* feedback) {
-  const auto retreat =
-      n.detach ? (n.recurrent ? &Retreat<kReset, true, true> : &Retreat<kReset, true, false>)
-               : (n.recurrent ? &Retreat<kReset, false, true> : &Retreat<kReset, false, false>);
-  retreat(n, membrane, membrane_before, spikes_before, spikes_a, spikes_b, membrane_bar, g, drive,
-          feedback);
+inline void Accumulate(float* sum, const float* addend, std::size_t width) {
+  for (std::size_t c = 0; c < width; c += kLanes) Store(sum + c, Load(sum + c) + Load(addend + c));
 }
 
-void RetreatAny(const LifNeurons& n, const float* membrane, const float* membrane_before,
-                const float* spikes_before, const float* spikes_a, const float* spikes_b,
-                const float* membrane_bar, const LifGradients& g, float* drive, float* feedback) {
-  const auto retreat = n.reset == Reset::kZero       ? &RetreatReset<Reset::kZero>
-                       : n.reset == Reset::kSubtract ? &RetreatReset<Reset::kSubtract>
-                                                     : &RetreatReset<Reset::kNone>;
-  retreat(n, membrane, membrane_before, spikes_before, spikes_a, spikes_b, membrane_bar, g, drive,
-          feedback);
+// Adds a sample's step to the gradients by the parameters.
+inline void Gather(const LifBackwardStep& s, std::size_t b) {
+  const LifNeurons& n = *s.neurons;
+  const LifInputs& in = s.inputs;
+  const float *drive = s.drive + b * n.width, *feedback = s.feedback + b * n.width;
+  if (s.input != nullptr) {
+    const std::size_t words = WordsOf(in.size);
+    const Events events =
+        in.xs == nullptr
+            ? Spikes(in.below + b * words, in.size, s.scratch)
+            : Values(in.xs + b * in.size, in.events + b * (words + 1), in.size, s.scratch);
+    AddToRows(s.input, events, n.width, drive);
+  }
+  if (s.recurrent != nullptr && !s.first) {
+    const std::uint32_t* bits = s.bits_before + b * (WordsOf(n.size));
+    AddToRows(s.recurrent, Spikes(bits, n.size, s.scratch), n.width, feedback);
+  } else if (s.recurrent != nullptr) {
+    for (std::size_t k = 0; k < n.size; ++k) {
+      const std::uint32_t number = static_cast<std::uint32_t>(k);
+      const float factor = s.spikes_before[b * n.size + k];
+      if (factor != 0.0f) AddToRows(s.recurrent, {&number, &factor, 1}, n.width, feedback);
+    }
+  }
+  if (s.input_bias != nullptr) Accumulate(s.input_bias, drive, n.width);
+  if (s.recurrent_bias != nullptr) Accumulate(s.recurrent_bias, feedback, n.width);
+}
+
+template <Reset kReset, bool Detach, bool Recurrent>
+void Backward(const LifBackwardStep& s) {
+  for (std::size_t b = 0; b < s.samples; ++b) {
+    Retreat<kReset, Detach, Recurrent>(s, b);
+    Gather(s, b);
+  }
+}
+
+template <Reset kReset>
+inline void BackwardReset(const LifBackwardStep& s) {
+  const LifNeurons& n = *s.neurons;
+  if (n.detach)
+    return n.recurrent ? Backward<kReset, true, true>(s) : Backward<kReset, true, false>(s);
+  return n.recurrent ? Backward<kReset, false, true>(s) : Backward<kReset, false, false>(s);
+}
+
+void BackwardAny(const LifBackwardStep& s) {
+  switch (s.neurons->reset) {
+    case Reset::kZero:
+      return BackwardReset<Reset::kZero>(s);
+    case Reset::kSubtract:
+      return BackwardReset<Reset::kSubtract>(s);
+    case Reset::kNone:
+      return BackwardReset<Reset::kNone>(s);
+  }
 }
 
 }  // namespace
 
-extern const LifLoops kLifLoops = {NotZero, AddRows, AddToRows, AdvanceAny, RetreatAny};
+extern const LifLoops kLifLoops = {ForwardAny, BackwardAny};
 
 }  // namespace xbarax::XBARAX_ISA

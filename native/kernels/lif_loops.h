@@ -1,7 +1,8 @@
-// The inner loops of layers of LIF neurons, compiled once for each instruction set.
+// The inner loops of layers of LIF neurons, compiled once for each instruction set: one layer's
+// block of samples, from one step to the next or back.
 //
-// Rows of numbers here are `width` long, a multiple of every instruction set's lanes; what is
-// beyond a layer's size stays zero.
+// Rows that have `width` numbers are padded: that is a multiple of every instruction set's lanes,
+// and what is beyond a layer's size stays zero. Others have the layer's `size`.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +12,9 @@ namespace xbarax {
 
 enum class Reset { kZero, kSubtract, kNone };
 
-// What a layer's neurons have in common, and the decay constants of each: rows of `width` numbers.
+// What a layer's neurons have in common, and the decay constants of each: padded rows.
 struct LifNeurons {
-  std::size_t width;
+  std::size_t size, width;
   const float *alpha, *one_minus_alpha;    // membrane
   const float *beta, *one_minus_beta;      // input current
   const float *beta_r, *one_minus_beta_r;  // recurrent current
@@ -22,36 +23,75 @@ struct LifNeurons {
   bool recurrent, detach;
 };
 
-// One sample's neurons, between two steps.
+// What samples have between two steps, or the derivatives by it; padded rows. Of the derivatives,
+// `spikes` is what comes by the reset.
 struct LifRows {
   float *membrane, *current, *recurrent, *spikes;
 };
 
-// One sample's derivatives, between two steps: of the loss by what `LifRows` holds. `spikes` is
-// what comes by the reset, if that is not detached.
-using LifGradients = LifRows;
+// Bits say which of a row's numbers are not zero; a last word says whether these are all 1.
+constexpr std::size_t Words(std::size_t bits) { return (bits + 31) / 32; }
+constexpr std::size_t EventWords(std::size_t inputs) { return Words(inputs) + 1; }
+
+// Room for the events of one sample.
+struct LifScratch {
+  std::uint32_t* numbers;
+  float *factors, *drive, *feedback;
+};
+
+// Where a layer's inputs come from: rows of numbers `xs` and of their events, or of the bits of the
+// spikes of the layer below.
+struct LifInputs {
+  std::size_t size;
+  const float* xs;             // null: the layer below's
+  std::uint32_t* events;       // forward writes them, backward reads them
+  const std::uint32_t* below;  // [samples][words]
+  const char* no_number;       // [samples]: whether some spike of the layer below is none
+};
+
+struct LifForwardStep {
+  const LifNeurons* neurons;
+  std::size_t samples;
+  LifInputs inputs;
+  // The drive without bias where it is given: rows of the layer's size. Else null.
+  const float* drive;
+  // What is fed back without bias where it is given, likewise; else it comes from the spikes, which
+  // in the first step may be any numbers.
+  const float* feedback;
+  bool first;
+  const float *input, *recurrent;            // transposed: padded rows, one for each input
+  const float *input_bias, *recurrent_bias;  // padded rows
+  LifRows rows;
+  // Bits of the spikes before and after, [samples][words]; may be the same. `no_number` too.
+  const std::uint32_t* bits_before;
+  std::uint32_t* bits;
+  char* no_number;
+  float *membranes, *spikes;  // rows that are written, or null
+  LifScratch scratch;
+};
+
+struct LifBackwardStep {
+  const LifNeurons* neurons;
+  std::size_t samples;
+  LifInputs inputs;
+  bool first;  // the spikes before may be any numbers
+  // At the end and at the beginning of the step.
+  const float *membranes, *membranes_before;
+  const float* spikes_before;        // in the first step
+  const std::uint32_t* bits_before;  // in the others
+  // Derivatives by what is at the end, beside `gradients`: rows of the layer's size, padded ones
+  // for spikes that feed back and those that the layer above takes. Null: none.
+  const float *spikes_bar, *membranes_bar, *before_bar, *above_bar;
+  LifRows gradients;
+  float *drive, *feedback;  // derivatives by these, padded rows that are written
+  // Gradients by parameters that are added to, transposed as in the forward step. Null: not wanted.
+  float *input, *recurrent, *input_bias, *recurrent_bias;
+  LifScratch scratch;
+};
 
 struct LifLoops {
-  // Bit k of `bits` says whether x[k] is not zero.
-  void (*not_zero)(const float* x, std::size_t size, std::uint32_t* bits);
-  // sum += the rows of those numbers, times their factors where there are any.
-  void (*add_rows)(const float* rows, const std::uint32_t* numbers, const float* factors,
-                   std::size_t count, std::size_t width, float* sum);
-  // To each of the rows of those numbers: += addend, times the row's factor.
-  void (*add_to_rows)(float* rows, const std::uint32_t* numbers, const float* factors,
-                      std::size_t count, std::size_t width, const float* addend);
-  // From one step to the next. Bit k of `bits` says whether neuron k spikes, or is no number;
-  // returns whether one is no number.
-  bool (*advance)(const LifNeurons& neurons, const float* drive, const float* feedback,
-                  const LifRows& rows, std::uint32_t* bits);
-  // From a step's end to its beginning. `membrane` is that at the end, `membrane_before` and
-  // `spikes_before` those at the beginning; the latter may be null, where the first tells them.
-  // `spikes_a`, `spikes_b` and `membrane_bar` are further derivatives by what is at the end, or
-  // null. Writes those by the drive and, where it is recurrent, by the feedback.
-  void (*retreat)(const LifNeurons& neurons, const float* membrane, const float* membrane_before,
-                  const float* spikes_before, const float* spikes_a, const float* spikes_b,
-                  const float* membrane_bar, const LifGradients& gradients, float* drive,
-                  float* feedback);
+  void (*forward)(const LifForwardStep& step);
+  void (*backward)(const LifBackwardStep& step);
 };
 
 constexpr std::size_t kLifLanes = 16;  // of the widest instruction set

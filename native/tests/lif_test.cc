@@ -54,7 +54,7 @@ struct Problem {
     if (!s.driven)
       for (float& x : xs) x = x < rate ? (x < rate / 2 ? 1.0f : 0.5f) : 0.0f;
     xs_gradient.resize(xs.size());
-    events.resize(rows * Words(sizes[0]));
+    events.resize(rows * EventWords(sizes[0]));
     for (std::size_t l = 1; l < sizes.size(); ++l) {
       const std::size_t in = sizes[l - 1], n = sizes[l];
       const auto scaled = [&](std::size_t size, float by) {

@@ -70,7 +70,8 @@ class LifTrace(NamedTuple):
     """What the forward pass leaves for the backward one.
 
     Attributes:
-      events: (time, batch, words), uint32: which of `xs` are not zero; None of a drive.
+      events: (time, batch, words), uint32: which of `xs` are not zero, as bits, and in a word more
+        whether these are all 1; None of a drive.
       membranes: of each layer, (time, batch, size).
       spikes: of each layer, as bits, (time, batch, words), uint32.
     """
@@ -100,10 +101,11 @@ def lif_trace(layers: Sequence[LifLayer], xs: Any, driven: bool) -> LifTrace:
     """The shapes of a trace."""
     time, batch, inputs = xs.shape
     shape: Any = jax.ShapeDtypeStruct
-    bits = lambda size: shape((time, batch, -(-size // 32)), jnp.uint32)
+    words = lambda n: shape((time, batch, n), jnp.uint32)
+    bits = lambda size: words(-(-size // 32))
     floats = lambda size: shape((time, batch, size), jnp.float32)
     return LifTrace(
-        None if driven else bits(inputs),
+        None if driven else words(-(-inputs // 32) + 1),
         [floats(layer.size) for layer in layers],
         [bits(layer.size) for layer in layers],
     )
