@@ -4,8 +4,10 @@
 PYTHON ?= python3
 # Compiler warnings as errors; WERROR=OFF for a compiler that knows new ones.
 WERROR ?= ON
-# Passed on to what demo and test run.
+# Passed on to what demo, test and bench-peers run.
 ARGS ?=
+# Where bench-peers finds PyTorch's builds for the CPU; empty for pip's own index alone.
+PYTORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +19,7 @@ NATIVE_CODE = $(shell find native tests -name '*.c' -o -name '*.cc' -o -name '*.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench notebooks lint check-format check-lint check-native-format check-types \
+.PHONY: help demo test bench bench-peers notebooks lint check-format check-lint check-native-format check-types \
   format native-test native-sanitize wheel clean distclean
 
 help: ## Print this list
@@ -35,10 +37,15 @@ bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against
 	$(BIN)/python benchmarks/crossbar_against_array.py
 	$(BIN)/python benchmarks/driver_calls.py
 	$(BIN)/python benchmarks/monte_carlo.py
+	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/stored_or_drawn.py
 	$(BIN)/python benchmarks/training_in_place.py
-	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/training_step.py --memory
 	$(if $(NOTEBOOK),$(BIN)/python benchmarks/notebook.py $(NOTEBOOK))
+
+bench-peers: $(VENV)/.installed ## Compare with other frameworks, each in an environment of its own
+	$(BIN)/python benchmarks/peers/compare.py $(if $(PYTORCH_INDEX),--pytorch-index $(PYTORCH_INDEX)) \
+	  $(ARGS)
 
 notebooks: $(VENV)/.installed ## Execute the notebooks in docs/, without writing to them
 	$(BIN)/jupyter-execute docs/*.ipynb

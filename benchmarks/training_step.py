@@ -1,14 +1,19 @@
 """Times spiking networks: forward, and a whole training step.
 
     python benchmarks/training_step.py [--json FILE] [--workloads NAME …] [--rounds N] [--rate R]
+                                       [--memory]
 
 Each workload runs as the textbook's program (`textbook.py`), as `xbarax.snn` without crossbars, on
 ideal crossbars in all layers, and on chips with read noise and converters in all layers. Programs
 take turns within a round, and wait for their results; the table has medians, and how many times
 faster than the textbook's program each is in the same rounds. Compilation is timed once, memory is
-what the compiled step takes beside its arguments. Inputs are Bernoulli spikes; weights are scaled
-until the layers spike (`xb.snn.lsuv`), and the first loss of the digital program must be that of
-the textbook's.
+what XLA says that the compiled step takes beside its arguments. Inputs are Bernoulli spikes;
+weights are scaled until the layers spike (`xb.snn.lsuv`), and the first loss of the digital program
+must be that of the textbook's.
+
+With `--memory`, each program runs once more in a process of its own, for the most memory that is
+resident while steps run, beyond what was before, and likewise while the step is compiled. That
+counts what kernels allocate outside of XLA, which XLA's figure does not.
 """
 
 import argparse
@@ -17,35 +22,23 @@ import functools
 import json
 import os
 import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 import optax
+import resident
 import textbook
 from jax import Array
 from jax import numpy as jnp
+from workloads import WORKLOADS, Workload
 
 import xbarax as xb
 from xbarax import snn
-
-
-class Workload(NamedTuple):
-    """A network (inputs, sizes of layers), and what it is trained on."""
-
-    sizes: tuple[int, ...]
-    steps: int
-    batch: int
-    recurrent: bool
-
-
-WORKLOADS = {
-    "16-32-2 recurrent": Workload((16, 32, 2), 100, 48, True),
-    "700-256-20 recurrent": Workload((700, 256, 20), 100, 128, True),
-    "128-128-128-20": Workload((128, 128, 128, 20), 256, 256, False),
-}
 
 PROGRAMS = ("textbook", "digital", "ideal crossbar", "noisy chip")
 
@@ -68,12 +61,21 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--rate", type=float, default=0.01, help="input spikes a step and input")
+    parser.add_argument("--memory", action="store_true", help="measure what is resident, too")
+    parser.add_argument("--memory-of", choices=PROGRAMS, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="where to write the results, too")
     options = parser.parse_args()
+    if options.memory_of is not None:
+        (name,) = options.workloads
+        print(json.dumps(own_memory(options.memory_of, WORKLOADS[name], options.rate)))
+        return
     print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
     results = {}
     for name in options.workloads:
         results[name] = measure(WORKLOADS[name], options.rate, options.rounds)
+        if options.memory:
+            for program, row in results[name]["programs"].items():
+                row["resident"] = resident_memory(program, name, options.rate)
         print(table(name, results[name]), flush=True)
     if options.json is not None:
         about = {"jax": jax.__version__, "cores": os.cpu_count(), "machine": platform.machine()}
@@ -104,14 +106,37 @@ def measure(workload: Workload, rate: float, rounds: int) -> dict[str, Any]:
     return {"spike_rates": spike_rates, "programs": summary(programs, times)}
 
 
-def make(workload: Workload, rate: float) -> tuple[Any, Any, Array, Array]:
-    """The network, weights with which its layers spike, inputs (time, batch, inputs), labels."""
+def resident_memory(program: str, workload: str, rate: float) -> dict[str, float]:
+    """What `own_memory` returns in a process of its own."""
+    which = ["--memory-of", program, "--workloads", workload, "--rate", str(rate)]
+    command = [sys.executable, __file__, *which]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def own_memory(name: str, workload: Workload, rate: float) -> dict[str, float]:
+    """Peaks of what is resident, beyond what was before; for a fresh process."""
+    made = make(workload, rate)
+    jax.clear_caches()
+    start = resident.settle()
+    program = Program(name, *made)
+    compiling = resident.peak() - start
+    start = resident.settle()
+    for _ in range(3):
+        program.step()
+    return {"running_mb": (resident.peak() - start) / 1e6, "compiling_mb": compiling / 1e6}
+
+
+def make(workload: Workload, rate: float, variance: float = 0.25) -> tuple[Any, Any, Array, Array]:
+    """The network, weights with which its layers spike, inputs (time, batch, inputs), labels.
+
+    More of the membranes' `variance` makes the layers spike more.
+    """
     inputs, *sizes = workload.sizes
     net = snn.Sequential(*(snn.LIF(n, recurrent=workload.recurrent) for n in sizes))
     shape = (workload.steps, workload.batch, inputs)
     xs = jax.random.bernoulli(jax.random.key(0), rate, shape).astype(jnp.float32)
     labels = jax.random.randint(jax.random.key(1), (workload.batch,), 0, sizes[-1])
-    params = snn.lsuv(net, net.init(jax.random.key(2), inputs), xs, target_variance=0.25)
+    params = snn.lsuv(net, net.init(jax.random.key(2), inputs), xs, target_variance=variance)
     return net, params, xs, labels
 
 
@@ -171,11 +196,16 @@ def table(name: str, result: dict[str, Any]) -> str:
         f"\n{name}; spikes a step of inputs and layers: {rates}",
         f"{'':<16}{'forward':>9}{'faster':>8}{'step':>9}{'faster':>8}{'compile':>10}{'memory':>10}",
     ]
+    if any("resident" in row for row in result["programs"].values()):
+        lines[-1] += f"{'resident':>12}{'compiling':>12}"
     for program, row in result["programs"].items():
         lines.append(
             f"{program:<16}{row['forward_ms']:9.1f}{row['forward_speedup']:7.1f}×{row['step_ms']:9.1f}"
             f"{row['step_speedup']:7.1f}×{row['compile_s']:8.1f} s{row['memory_mb']:7.1f} MB"
         )
+        if "resident" in row:
+            peaks = row["resident"]
+            lines[-1] += f"{peaks['running_mb']:9.1f} MB{peaks['compiling_mb']:9.1f} MB"
     return "\n".join(lines)
 
 

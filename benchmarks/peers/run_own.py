@@ -1,0 +1,63 @@
+"""The textbook's program, and xbarax's own; see `compare.py`.
+
+python run_own.py --make WORKLOAD RATE FILE     writes the data and weights that all run on
+python run_own.py PROGRAM FILE
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from serve import Case, serve
+from training_step import Program, make  # beside this folder: `serve` put it on the path
+from workloads import WORKLOADS
+
+from xbarax import snn
+
+
+class Own:
+    """One of `training_step.PROGRAMS`."""
+
+    def __init__(self, name: str, case: Case):
+        recurrent = case.recurrent is not None
+        self._net = snn.Sequential(*(snn.LIF(len(w), recurrent=recurrent) for w in case.inputs))
+        self._params = [{"input": jax.numpy.asarray(matrix)} for matrix in case.inputs]
+        for layer, matrix in zip(self._params, case.recurrent or [], strict=False):
+            layer["recurrent"] = jax.numpy.asarray(matrix)
+        self._xs = jax.numpy.asarray(case.xs)
+        labels = jax.numpy.asarray(case.labels)
+        self._program = Program(name, self._net, self._params, self._xs, labels)
+
+    def tune(self) -> None:
+        """XLA has nothing to choose."""
+
+    def forward(self) -> float:
+        """The loss."""
+        return float(self._program.forward())
+
+    def step(self) -> float:
+        """The loss, and an update."""
+        return float(self._program.step())
+
+    def spike_rates(self) -> list[float]:
+        """Spikes a step of each layer, of the weights before they are on a chip."""
+        _, _, records = snn.unroll(self._net, self._params, self._xs, record=True)
+        return [float(record.spikes.mean()) for record in records]
+
+
+def write_case(workload: str, rate: float, path: Path) -> None:
+    """The data and weights of `training_step.py`."""
+    _, params, xs, labels = make(WORKLOADS[workload], rate)
+    inputs = [np.asarray(layer["input"]) for layer in params]
+    recurrent = None
+    if WORKLOADS[workload].recurrent:
+        recurrent = [np.asarray(layer["recurrent"]) for layer in params]
+    Case(inputs, recurrent, np.asarray(xs), np.asarray(labels)).save(path)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--make":
+        write_case(sys.argv[2], float(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        serve(lambda case: Own(sys.argv[1], case), Path(sys.argv[2]), ["xbarax", "jax"])
