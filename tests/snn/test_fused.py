@@ -36,13 +36,13 @@ def everything(net, params, xs, state):
     return wave(spikes) + sum(map(wave, jax.tree.leaves(end.layers))) + recorded
 
 
-def assert_near(found, expected):
-    """Within RTOL of each array's largest entry."""
+def assert_near(found, expected, rtol=RTOL):
+    """Within `rtol` of each array's largest entry."""
 
     def near(a, b):
         if b.dtype != jax.dtypes.float0:
             np.testing.assert_allclose(
-                a, b, rtol=0, atol=RTOL * max(1e-6, np.abs(b).max(initial=0))
+                a, b, rtol=0, atol=rtol * max(1e-6, np.abs(b).max(initial=0))
             )
 
     jax.tree.map(near, found, expected)
@@ -192,10 +192,62 @@ def test_crossbars(params):
     assert calls(program, inputs, XS) == (2, 2)
     plain = jax.grad(lambda p, xs: jnp.sum(snn.unroll(as_implemented(NET, "jax"), p, xs)[0]))
     assert_near(program(inputs, XS), plain(inputs, XS))
-    native = as_implemented(NET, "native")
-    recurrent = xb.to_crossbar(params, lambda p: [p[0]["recurrent"]], chip)
-    with pytest.raises(ValueError, match="ideal crossbars as weights.*as 'recurrent'"):
-        snn.unroll(native, recurrent, XS)
+    clips = xb.Chip(adc=xb.ADC(bits=8, range=1e-4))
+    recurrent = xb.to_crossbar(params, lambda p: [p[0]["recurrent"]], clips)
+    assert calls(program, recurrent, XS) == (1, 1)  # the other two
+    with pytest.raises(ValueError, match="'native': .*converters that do not clip, given crossbar"):
+        snn.unroll(as_implemented(NET, "native"), recurrent, XS)
+
+
+RERAM = dataclasses.replace(xb.device.presets.reram_soft_bounds(), read_noise=1e-7)
+PCM = xb.device.PCM()
+CONVERTERS = {"dac": xb.DAC(bits=8), "adc": xb.ADC(bits=9)}
+READ_IN_THE_LOOP = {
+    "one sigma": xb.Chip(RERAM),
+    "one sigma, pairs": xb.Chip(RERAM, xb.mapping.DifferentialPair(headroom=4.0)),
+    "a sigma each": xb.Chip(PCM),
+    "quiet": xb.Chip(**CONVERTERS),
+    "in tiles": xb.Chip(RERAM, tile=(16, 10), **CONVERTERS),
+    "each, converted": xb.Chip(PCM, **CONVERTERS),
+    "reference columns": xb.Chip(PCM, xb.mapping.OffsetColumn(), (16, 16), adc=xb.ADC(bits=9)),
+    "ideal backward": xb.Chip(RERAM, backward="ideal", **CONVERTERS),
+}
+
+
+@pytest.mark.parametrize("name", READ_IN_THE_LOOP)
+def test_arrays_are_read_in_the_loop(params, name):
+    """With the same noise as in plain JAX, forward and backward."""
+    chip = READ_IN_THE_LOOP[name]
+    everywhere = lambda p: [p[0]["input"], p[0]["recurrent"], p[1]["input"], *p[2].values()]
+    crossbars = xb.to_crossbar(params, everywhere, chip, jax.random.key(7))
+    state = NET.initial_state(6)._replace(step=jnp.int32(5))
+    spikes, gradients = [], []
+    for word in ("native", "jax"):
+        net = as_implemented(NET, word)
+        run = lambda p, xs, net=net: snn.unroll(net, p, xs, state)[0]
+        loss = lambda p, xs, net=net: everything(net, p, xs, state)
+        assert calls(run, crossbars, XS) == ((3, 0) if word == "native" else (0, 0))
+        spikes.append(run(crossbars, XS))
+        gradients.append(jax.jit(jax.grad(loss, argnums=(0, 1)))(crossbars, XS))
+    np.testing.assert_array_equal(*spikes)
+    # A converter's level, where rounding decides on it, is 2⁻⁷ of a vector's largest number.
+    assert_near(*gradients, rtol=RTOL if chip.dac.bits is None and chip.adc.bits is None else 2e-3)
+
+
+def test_copies_of_chips_are_a_loop(params):
+    """Each with noise of its own, and rows counted in each."""
+    chip = READ_IN_THE_LOOP["each, converted"]
+
+    def run(key, xs):
+        crossbars = xb.to_crossbar(params, lambda p: [p[0]["recurrent"]], chip, key)
+        return snn.unroll(NET, crossbars, xs)[0]
+
+    keys = jax.random.split(jax.random.key(0), 3)
+    batches = jnp.stack([XS, XS[::-1], 0 * XS])
+    looped = jnp.stack([run(key, xs) for key, xs in zip(keys, batches, strict=True)])
+    np.testing.assert_array_equal(jax.vmap(run)(keys, batches), looped)
+    shared = jnp.stack([run(keys[0], xs) for xs in batches])
+    np.testing.assert_array_equal(jax.vmap(run, (None, 0))(keys[0], batches), shared)
 
 
 def test_copies_that_share_their_weights_are_samples(params):

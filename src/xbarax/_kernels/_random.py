@@ -58,8 +58,8 @@ def _draw(
     )
 
 
-def is_threefry(key: Array) -> bool:
-    """Whether the key's generator is the kernels', with the layout that JAX has by default."""
+def is_threefry(key: Any) -> bool:
+    """Whether kernels have the generator of a typed key (or of its shape), in its default layout."""
     partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     return key.dtype == _threefry() and partitionable
 
