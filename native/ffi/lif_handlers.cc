@@ -6,7 +6,8 @@
 //                        input?, input bias?, recurrent?, recurrent bias?,
 //                        conductances?, variances?, scale?, keys?, keys of backward reads?)
 //     -> the last layer's spikes, for each layer: (membrane, current, recurrent current?, spikes),
-//        where it is traced: events?, for each layer: (membranes, spikes as bits)
+//        where it is traced: events?, for each layer: (spikes as bits, membranes of all steps or
+//        state at the beginning of segments)
 //
 // Backward: what forward takes and its trace; cotangents of the last layer's spikes?, for each
 // layer: those of its state, of its membranes?, of a hidden layer's spikes? -> xs?, for each layer:
@@ -294,17 +295,32 @@ LifChain TakeChain(const Call& call, Operands* operands, Readers* readers) {
 }
 
 template <class Buffers>
-LifTrace TakeTrace(const Call& call, Buffers* buffers) {
+LifTrace TakeTrace(const Call& call, std::size_t segment, Buffers* buffers) {
   const std::size_t rows = call.steps * call.batch;
   LifTrace trace = {};
+  trace.segment = segment;
   if (!call.driven)
     trace.events =
         buffers->template Next<std::uint32_t>("events", rows * EventWords(call.inputs), ffi::U32);
+  const std::size_t segments = Segments(call.steps, segment);
+  const std::size_t kept = segments == 0 ? 0 : (segments - 1) * call.batch;
   for (std::size_t l = 0; l < call.size(); ++l) {
     const std::size_t size = call.size_of(l);
-    trace.membranes.push_back(buffers->template Next<float>("membranes", rows * size));
+    const auto floats = [&](const char* name, std::size_t n) {
+      return buffers->template Next<float>(name, n * size);
+    };
     trace.spikes.push_back(
         buffers->template Next<std::uint32_t>("spikes as bits", rows * Words(size), ffi::U32));
+    LifStateTo states = {};
+    if (segment != 0) {
+      states.membrane = floats("membranes at segments", kept);
+      states.current = floats("input currents at segments", kept);
+      if (call.has(l, kRecurrent))
+        states.recurrent = floats("recurrent currents at segments", kept);
+      states.spikes = floats("spikes at segments", kept);
+    }
+    trace.states.push_back(states);
+    trace.membranes.push_back(segment == 0 ? floats("membranes", rows) : nullptr);
   }
   return trace;
 }
@@ -330,11 +346,11 @@ ffi::Error ForEachCopy(const Call& call, const One& one) {
 
 ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                    Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
-                   bool traced) {
+                   bool traced, int64_t segment) {
   Call call;
   if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
-      !error.empty())
-    return ffi::Error::InvalidArgument(error);
+      !error.empty() || segment < 0)
+    return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: a negative segment" : error);
   XlaExecutor executor(pool);
   return ForEachCopy(call, [&](std::size_t copy) -> std::string {
     Operands operands(args, call.copies, copy);
@@ -345,7 +361,8 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
         outcomes.Next<float>("spikes", call.steps * call.batch * call.size_of(call.size() - 1));
     std::vector<LifStateTo> states;
     for (std::size_t l = 0; l < call.size(); ++l) states.push_back(TakeState(call, l, &outcomes));
-    const LifTrace trace = traced ? TakeTrace(call, &outcomes) : NoTrace(call);
+    const LifTrace trace =
+        traced ? TakeTrace(call, static_cast<std::size_t>(segment), &outcomes) : NoTrace(call);
     if (!operands.Finish().empty()) return operands.Finish();
     if (!outcomes.Finish().empty()) return outcomes.Finish();
     LifForward(chain, spikes, states, trace, executor);
@@ -355,11 +372,11 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
 
 ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                     Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
-                    Ints wanted) {
+                    Ints wanted, int64_t segment) {
   Call call;
   if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
-      !error.empty())
-    return ffi::Error::InvalidArgument(error);
+      !error.empty() || segment < 0)
+    return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: a negative segment" : error);
   if (wanted.size() != 1 + call.size())
     return ffi::Error::InvalidArgument("xbarax lif: attributes that do not describe derivatives");
   XlaExecutor executor(pool);
@@ -369,7 +386,7 @@ ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remainin
     Outcomes outcomes(rets, call.copies, copy);
     Readers readers(call);
     const LifChain chain = TakeChain(call, &operands, &readers);
-    const LifTrace trace = TakeTrace(call, &operands);
+    const LifTrace trace = TakeTrace(call, static_cast<std::size_t>(segment), &operands);
     LifCotangents given = {};
     LifResults results = {};
     const std::size_t last = call.size() - 1;
@@ -415,7 +432,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifForward, xbarax::Forward,
                                   .Attr<xbarax::Ints>("reads")
                                   .Attr<xbarax::Floats>("read_numbers")
                                   .Attr<bool>("driven")
-                                  .Attr<bool>("traced"));
+                                  .Attr<bool>("traced")
+                                  .Attr<int64_t>("segment"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifBackward, xbarax::Backward,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
@@ -426,4 +444,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifBackward, xbarax::Backward,
                                   .Attr<xbarax::Ints>("reads")
                                   .Attr<xbarax::Floats>("read_numbers")
                                   .Attr<bool>("driven")
-                                  .Attr<xbarax::Ints>("wanted"));
+                                  .Attr<xbarax::Ints>("wanted")
+                                  .Attr<int64_t>("segment"));

@@ -236,12 +236,14 @@ class LayerStep {
             const LifLoops& loops, float* spikes)
       : chain_(chain), layers_(layers), trace_(trace), loops_(loops), spikes_(spikes) {}
 
+  // Once more where `again`: what is traced is there, and membranes go elsewhere, if anywhere.
   void Run(ForwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
-           std::size_t samples) const {
+           std::size_t samples, bool again = false, float* membranes = nullptr) const {
     const Prepared& p = layers_[layer];
     const std::size_t row = t * chain_.batch + first;
     LifForwardStep step = {};
     step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
+    step.inputs.known = again;
     step.inputs.size = p.inputs;
     if (layer > 0) {
       step.inputs.below = Bits(w, layer - 1, row);
@@ -263,11 +265,12 @@ class LayerStep {
     step.input_bias = p.input_bias.data(), step.recurrent_bias = p.recurrent_bias.data();
     step.rows = w->samples[layer].Rows();
     if (t > 0) step.bits_before = Bits(w, layer, row - chain_.batch);
-    step.bits = Bits(w, layer, row);
+    step.bits = again ? w->bits[layer].data() : Bits(w, layer, row);
     step.no_number = w->no_number[layer].data();
-    if (trace_.membranes[layer] != nullptr)
+    step.membranes = membranes;
+    if (!again && trace_.membranes[layer] != nullptr)
       step.membranes = trace_.membranes[layer] + row * p.size();
-    if (layer + 1 == layers_.size()) step.spikes = spikes_ + row * p.size();
+    if (!again && layer + 1 == layers_.size()) step.spikes = spikes_ + row * p.size();
     step.scratch = w->scratch.Get();
     loops_.forward(step);
   }
@@ -331,10 +334,15 @@ struct BackwardWorker {
   std::vector<Gathered>* gathered;
   Scratch scratch;
   Reading reading;
+  // Of a segment that is run again: where, and the membranes, [steps][samples][size].
+  ForwardWorker again;
+  std::vector<Row> membranes;
 
-  BackwardWorker(const LifChain& chain, std::vector<Gathered>* gathered, std::size_t block)
-      : gathered(gathered), scratch(chain), reading(chain) {
+  BackwardWorker(const LifChain& chain, const LifTrace& trace, std::vector<Gathered>* gathered,
+                 std::size_t block)
+      : gathered(gathered), scratch(chain), reading(chain), again(chain, block) {
     for (const LifLayer& layer : chain.layers) {
+      membranes.emplace_back(trace.segment * block * layer.size);
       const std::size_t width = Padded(layer.size);
       gradients.emplace_back(width, block);
       drive.emplace_back(width * block), feedback.emplace_back(width * block);
@@ -413,12 +421,22 @@ class LayerStepBack {
       step.inputs.events = trace_.events + row * EventWords(p.inputs);
     }
     const LifState& start = chain_.layers[layer].state;
-    step.membranes = from(trace_.membranes[layer], row);
+    const std::size_t segment = trace_.segment, place = segment == 0 ? 0 : t % segment;
+    if (segment == 0) {
+      step.membranes = from(trace_.membranes[layer], row);
+      if (t > 0) step.membranes_before = from(trace_.membranes[layer], row - chain_.batch);
+    } else {
+      step.membranes = w->membranes[layer].data() + place * samples * p.size();
+      if (place > 0)
+        step.membranes_before = step.membranes - samples * p.size();
+      else if (t > 0)
+        step.membranes_before =
+            from(trace_.states[layer].membrane, (t / segment - 1) * chain_.batch + first);
+    }
     if (t == 0) {
       step.membranes_before = from(start.membrane, first);
       step.spikes_before = from(start.spikes, first);
     } else {
-      step.membranes_before = from(trace_.membranes[layer], row - chain_.batch);
       step.bits_before = trace_.spikes[layer] + (row - chain_.batch) * Words(p.size());
     }
     step.spikes_bar = from(last ? cotangents_.spikes : cotangents_.hidden[layer], row);
@@ -445,6 +463,30 @@ class LayerStepBack {
   const Matmul& matmul_;
   std::vector<Panels> input_, recurrent_;
 };
+
+// Runs the steps from `begin` to `end` again, from the state that was traced, for their membranes.
+void RunAgain(const LifChain& chain, const std::vector<Prepared>& layers, const LifTrace& trace,
+              const LayerStep& step, std::size_t begin, std::size_t end, std::size_t first,
+              std::size_t samples, BackwardWorker* w) {
+  ForwardWorker& again = w->again;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const std::size_t size = layers[l].size(), width = layers[l].width();
+    if (begin == 0) {
+      again.samples[l].Load(chain.layers[l].state, first, samples, size);
+      continue;
+    }
+    const std::size_t row = (begin / trace.segment - 1) * chain.batch + first;
+    again.samples[l].Load(trace.states[l], row, samples, size);
+    for (std::size_t b = 0; b < samples; ++b) {
+      const float* spikes = again.samples[l].spikes.data() + b * width;
+      again.no_number[l][b] = std::any_of(spikes, spikes + size, [](float s) { return s != s; });
+    }
+  }
+  for (std::size_t t = begin; t < end; ++t)
+    for (std::size_t l = 0; l < layers.size(); ++l)
+      step.Run(&again, l, t, first, samples, true,
+               w->membranes[l].data() + (t - begin) * samples * layers[l].size());
+}
 
 // The sum of what all tasks gathered, (inputs, width) each, as (size, inputs).
 void Sum(const std::vector<std::vector<Gathered>>& tasks, std::size_t layer, Row Gathered::* which,
@@ -476,7 +518,12 @@ void LifForward(const LifChain& chain, float* spikes, const std::vector<LifState
         for (std::size_t l = 0; l < layers.size(); ++l)
           w.samples[l].Load(chain.layers[l].state, first, samples, layers[l].size());
         for (std::size_t t = 0; t < chain.steps; ++t)
-          for (std::size_t l = 0; l < layers.size(); ++l) step.Run(&w, l, t, first, samples);
+          for (std::size_t l = 0; l < layers.size(); ++l) {
+            if (trace.segment != 0 && t > 0 && t % trace.segment == 0)
+              w.samples[l].Save(trace.states[l], (t / trace.segment - 1) * chain.batch + first,
+                                samples, layers[l].size());
+            step.Run(&w, l, t, first, samples);
+          }
         for (std::size_t l = 0; l < layers.size(); ++l)
           w.samples[l].Save(states[l], first, samples, layers[l].size());
       });
@@ -485,7 +532,8 @@ void LifForward(const LifChain& chain, float* spikes, const std::vector<LifState
 void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangents& cotangents,
                  const LifResults& results, Executor& executor, const LifLoops& loops) {
   std::vector<Prepared> layers;
-  for (const LifLayer& layer : chain.layers) layers.push_back(Prepare(layer, false));
+  for (const LifLayer& layer : chain.layers) layers.push_back(Prepare(layer, trace.segment != 0));
+  const LayerStep again(chain, layers, trace, loops, nullptr);
   const LayerStepBack step(chain, layers, trace, cotangents, results.xs, loops);
   const std::size_t tasks = Tasks(chain, executor);
   std::vector<std::vector<Gathered>> gathered(tasks);
@@ -495,7 +543,7 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
   ForEachBlock(
       chain.batch, tasks, executor,
       [&](std::size_t task, std::size_t block) {
-        return BackwardWorker(chain, &gathered[task], block);
+        return BackwardWorker(chain, trace, &gathered[task], block);
       },
       [&](BackwardWorker& w, std::size_t first, std::size_t samples) {
         for (std::size_t l = 0; l < layers.size(); ++l) {
@@ -504,8 +552,15 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
           std::swap(w.before[l], w.gradients[l].spikes);
           std::fill(w.gradients[l].spikes.begin(), w.gradients[l].spikes.end(), 0.0f);
         }
-        for (std::size_t t = chain.steps; t-- > 0;)
-          for (std::size_t l = layers.size(); l-- > 0;) step.Run(&w, l, t, first, samples);
+        for (std::size_t k = Segments(chain.steps, trace.segment); k-- > 0;) {
+          const std::size_t begin = k * trace.segment;
+          const std::size_t end =
+              trace.segment == 0 ? chain.steps : std::min(begin + trace.segment, chain.steps);
+          if (trace.segment != 0)
+            RunAgain(chain, layers, trace, again, begin, end, first, samples, &w);
+          for (std::size_t t = end; t-- > begin;)
+            for (std::size_t l = layers.size(); l-- > 0;) step.Run(&w, l, t, first, samples);
+        }
         for (std::size_t l = 0; l < layers.size(); ++l) {
           if (layers[l].neurons.recurrent || chain.steps == 0)
             for (std::size_t k = 0; k < w.before[l].size(); ++k)

@@ -63,12 +63,22 @@ struct LifChain {
   bool driven() const { return layers[0].parameters.input == nullptr; }
 };
 
-// What the forward pass leaves for the backward one; null where it is not wanted.
+// What the forward pass leaves for the backward one: the membranes of all steps, or, where
+// `segment` is not 0, states at the beginning of each so many steps, from which the backward pass
+// runs the segments again. Null where it is not wanted.
 struct LifTrace {
-  std::uint32_t* events;               // (steps, batch, words): which of `xs` are not zero
-  std::vector<float*> membranes;       // of each layer, (steps, batch, size)
+  std::size_t segment;
+  std::uint32_t* events;               // (steps, batch, event words): of `xs`
   std::vector<std::uint32_t*> spikes;  // of each layer, (steps, batch, words)
+  std::vector<float*> membranes;       // of each layer, (steps, batch, size)
+  // Of each layer, (segments - 1, batch, size): at the beginning of all segments but the first.
+  std::vector<LifStateTo> states;
 };
+
+// The number of segments of so many steps.
+constexpr std::size_t Segments(std::size_t steps, std::size_t segment) {
+  return segment == 0 ? 1 : (steps + segment - 1) / segment;
+}
 
 // Runs a chain: the last layer's spikes (steps, batch, size), and each layer's state at the end.
 void LifForward(const LifChain& chain, float* spikes, const std::vector<LifStateTo>& states,

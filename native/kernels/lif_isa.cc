@@ -199,7 +199,7 @@ inline void Drive(const LifForwardStep& s, std::size_t b) {
   }
   const float* x = in.xs + b * in.size;
   std::uint32_t* events = in.events + b * (words + 1);
-  Find(x, in.size, events);
+  if (!in.known) Find(x, in.size, events);
   AddRows(s.input, Values(x, events, in.size, s.scratch), n, s.input_bias, s.scratch.drive);
 }
 

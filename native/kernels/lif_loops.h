@@ -43,8 +43,9 @@ struct LifScratch {
 // spikes of the layer below.
 struct LifInputs {
   std::size_t size;
-  const float* xs;             // null: the layer below's
-  std::uint32_t* events;       // forward writes them, backward reads them
+  const float* xs;  // null: the layer below's
+  std::uint32_t* events;
+  bool known;                  // whether these are written already
   const std::uint32_t* below;  // [samples][words]
   const char* no_number;       // [samples]: whether some spike of the layer below is none
 };

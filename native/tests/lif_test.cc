@@ -110,13 +110,20 @@ struct Problem {
             (*s)[3].data()};
   }
 
-  void Run(Executor& executor, const LifLoops& loops = BestLifLoops()) {
-    LifTrace trace = {chain.driven() ? nullptr : events.data(), {}, {}};
+  void Run(Executor& executor, const LifLoops& loops = BestLifLoops(), std::size_t segment = 0) {
+    LifTrace trace = {segment, chain.driven() ? nullptr : events.data(), {}, {}, {}};
+    std::vector<std::vector<Floats>> kept;  // so that they stay where they are
+    const std::size_t segments = std::max<std::size_t>(1, Segments(chain.steps, segment));
+    kept.resize(chain.layers.size());
     std::vector<LifStateTo> to;
     LifCotangents given = {spikes_bar.data(), {}, {}, {}};
     LifResults results = {xs_gradient.data(), {}, {}};
     for (std::size_t l = 0; l < chain.layers.size(); ++l) {
-      trace.membranes.push_back(membranes[l].data()), trace.spikes.push_back(bits[l].data());
+      trace.membranes.push_back(segment == 0 ? membranes[l].data() : nullptr);
+      trace.spikes.push_back(bits[l].data());
+      kept[l].assign(4, Floats((segments - 1) * chain.batch * chain.layers[l].size));
+      if (!chain.layers[l].recurrent) kept[l][2].clear();
+      trace.states.push_back(State(&kept[l]));
       to.push_back(State(&ends[l]));
       given.hidden.push_back(hidden_bars[l].data());
       given.membranes.push_back(membrane_bars[l].data());
@@ -277,6 +284,27 @@ void Agrees(const LifLoops& loops) {
         }
 }
 
+// Segments that are run again give the same bits as membranes that are kept.
+void RunsAgain() {
+  test::Nobody nobody;
+  std::uint32_t seed = 90;
+  for (bool recurrent : {false, true})
+    for (bool driven : {false, true})
+      for (std::size_t steps : {1, 7, 8, 9})
+        for (std::size_t segment : {1, 3, 4, 20}) {
+          const Settings s = {Reset::kZero, recurrent, false, true, driven};
+          Problem kept(s, steps, 15, {9, 20, 5}, seed, 0.3f),
+              again(s, steps, 15, {9, 20, 5}, seed, 0.3f);
+          ++seed;
+          kept.Run(nobody);
+          again.Run(nobody, BestLifLoops(), segment);
+          CHECK(kept.spikes == again.spikes);
+          CHECK(kept.xs_gradient == again.xs_gradient);
+          CHECK(kept.gradients == again.gradients);
+          CHECK(kept.state_gradients == again.state_gradients);
+        }
+}
+
 // Enough work for several tasks.
 void AgreesInTasks(Executor& executor) {
   for (bool driven : {false, true}) {
@@ -331,6 +359,7 @@ int main() {
     xbarax::AgreesInTasks(*executor);
   CHECK(busy.waiting() > 0);
   busy.RunAll();
+  xbarax::RunsAgain();
   xbarax::KeepsWhatIsNoNumber();
   xbarax::ManyAtOnce();
   return xbarax::test::Result();

@@ -28,6 +28,7 @@ from xbarax._kernels._lif import LifReads as LifReads
 from xbarax._kernels._lif import LifTrace as LifTrace
 from xbarax._kernels._lif import lif_backward as lif_backward
 from xbarax._kernels._lif import lif_forward as lif_forward
+from xbarax._kernels._lif import lif_segment as lif_segment
 from xbarax._kernels._lif import lif_trace as lif_trace
 from xbarax._kernels._random import fold_in as fold_in
 from xbarax._kernels._random import is_threefry as is_threefry

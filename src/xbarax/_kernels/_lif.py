@@ -72,13 +72,14 @@ class LifTrace(NamedTuple):
     Attributes:
       events: (time, batch, words), uint32: which of `xs` are not zero, as bits, and in a word more
         whether these are all 1; None of a drive.
-      membranes: of each layer, (time, batch, size).
       spikes: of each layer, as bits, (time, batch, words), uint32.
+      membranes: of each layer, (time, batch, size); or in a list its state at the beginning of all
+        segments but the first, (segments − 1, batch, size) each, in the order of `snn.LIFState`.
     """
 
     events: Array | None
-    membranes: list[Array]
     spikes: list[Array]
+    membranes: list[Any]
 
 
 class LifCotangents(NamedTuple):
@@ -97,34 +98,55 @@ class LifCotangents(NamedTuple):
     states: list[list[Array]]
 
 
-def lif_trace(layers: Sequence[LifLayer], xs: Any, driven: bool) -> LifTrace:
+_SEGMENT = 16
+"""Steps of which kernels keep the membranes at a time, where they run them again."""
+
+_MOST_MEMBRANES = 2**24
+"""Bytes of membranes of all steps that are kept rather than computed again.
+
+Some 30 MB of memory are allocated anew in each call of a program, which costs more than that.
+"""
+
+
+def lif_segment(layers: Sequence[LifLayer], xs: Any) -> int:
+    """The steps of a segment of the trace; 0: the membranes of all steps are kept."""
+    time, batch, _ = xs.shape
+    kept = 4 * time * batch * sum(layer.size for layer in layers)
+    return _SEGMENT if kept > _MOST_MEMBRANES and time > 2 * _SEGMENT else 0
+
+
+def lif_trace(layers: Sequence[LifLayer], xs: Any, driven: bool, segment: int) -> LifTrace:
     """The shapes of a trace."""
     time, batch, inputs = xs.shape
     shape: Any = jax.ShapeDtypeStruct
     words = lambda n: shape((time, batch, n), jnp.uint32)
-    bits = lambda size: words(-(-size // 32))
-    floats = lambda size: shape((time, batch, size), jnp.float32)
+
+    def membranes(layer: LifLayer) -> Any:
+        if not segment:
+            return shape((time, batch, layer.size), jnp.float32)
+        kept = (max(0, -(-time // segment) - 1), batch, layer.size)
+        return [shape(kept, jnp.float32)] * (4 if layer.recurrent else 3)
+
     return LifTrace(
         None if driven else words(-(-inputs // 32) + 1),
-        [floats(layer.size) for layer in layers],
-        [bits(layer.size) for layer in layers],
+        [words(-(-layer.size // 32)) for layer in layers],
+        [membranes(layer) for layer in layers],
     )
 
 
 def lif_forward(
-    layers: Sequence[LifLayer], call: LifCall, *, driven: bool, traced: bool
+    layers: Sequence[LifLayer], call: LifCall, *, driven: bool, traced: bool, segment: int
 ) -> tuple[Array, list[list[Array]], LifTrace | None]:
     """Runs a chain: the last layer's spikes, the states at the end, and the trace."""
     time, batch, _ = call.xs.shape
     spikes = jax.ShapeDtypeStruct((time, batch, layers[-1].size), jnp.float32)
-    trace = lif_trace(layers, call.xs, driven) if traced else None
+    trace = lif_trace(layers, call.xs, driven, segment) if traced else None
     results = [spikes, *_shapes(call.states)]
     if trace is not None:
         results += _trace_leaves(trace)
     foreign = jax.ffi.ffi_call("xbarax_lif_forward", results, vmap_method="broadcast_all")
-    out = iter(
-        foreign(*_operands(call), **_attributes(layers, call.reads), driven=driven, traced=traced)
-    )
+    attributes: dict[str, Any] = {**_attributes(layers, call.reads), "segment": np.int64(segment)}
+    out = iter(foreign(*_operands(call), **attributes, driven=driven, traced=traced))
     return (
         next(out),
         [[next(out) for _ in state] for state in call.states],
@@ -140,6 +162,7 @@ def lif_backward(
     *,
     driven: bool,
     with_xs: bool,
+    segment: int,
 ) -> tuple[Array | None, list[list[Array]], list[dict[str, Array]]]:
     """Derivatives by `xs` (None where they are not wanted), the states and the parameters."""
     given = [] if cotangents.spikes is None else [cotangents.spikes]
@@ -153,7 +176,8 @@ def lif_backward(
     foreign = jax.ffi.ffi_call("xbarax_lif_backward", results, vmap_method="broadcast_all")
     operands = [*_operands(call), *_trace_leaves(trace), *given]
     attributes = {**_attributes(layers, call.reads), "wanted": np.array(wanted, np.int64)}
-    out = iter(foreign(*operands, **attributes, driven=driven))
+    segments = {"segment": np.int64(segment)}
+    out = iter(foreign(*operands, **attributes, **segments, driven=driven))
     xs = next(out) if with_xs else None
     states, gradients = [], []
     for state, params in zip(call.states, call.params, strict=True):
@@ -181,15 +205,18 @@ def _operands(call: LifCall) -> list[Any]:
 
 def _trace_leaves(trace: LifTrace) -> list[Any]:
     leaves = [] if trace.events is None else [trace.events]
-    for membranes, spikes in zip(trace.membranes, trace.spikes, strict=True):
-        leaves += [membranes, spikes]
+    for spikes, membranes in zip(trace.spikes, trace.membranes, strict=True):
+        leaves += [spikes, *jax.tree.leaves(membranes)]
     return leaves
 
 
 def _as_trace(shapes: LifTrace, leaves: Any) -> LifTrace:
     events = None if shapes.events is None else next(leaves)
-    pairs = [(next(leaves), next(leaves)) for _ in shapes.spikes]
-    return LifTrace(events, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    spikes, membranes = [], []
+    for like in shapes.membranes:
+        spikes.append(next(leaves))
+        membranes.append(jax.tree.map(lambda _: next(leaves), like))
+    return LifTrace(events, spikes, membranes)
 
 
 def _shapes(tree: Any) -> list[jax.ShapeDtypeStruct]:

@@ -59,7 +59,7 @@ def _draw(
 
 
 def is_threefry(key: Any) -> bool:
-    """Whether kernels have the generator of a typed key (or of its shape), in its default layout."""
+    """Whether kernels have the generator of a typed key or of its shape, as JAX lays it out."""
     partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     return key.dtype == _threefry() and partitionable
 

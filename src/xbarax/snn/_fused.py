@@ -262,15 +262,31 @@ def _native(chain: Chain, record: bool, traced: bool, *operands: Any) -> Any:
     """The results and, where it is traced, the trace."""
     layers = list(map(_described, chain.layers))
     spikes, leaves, trace = _kernels.lif_forward(
-        layers, _call(chain, operands), driven=chain.driven, traced=traced or record
+        layers,
+        _call(chain, operands),
+        driven=chain.driven,
+        traced=traced or record,
+        segment=_segment(chain, record, operands[0]),
     )
     states = _as_states(leaves, operands[1])
     membranes = trace.membranes if record and trace is not None else []
     return Results(spikes, states, membranes), trace if traced else None
 
 
+def _segment(chain: Chain, record: bool, xs: Array) -> int:
+    """The steps of a segment that the backward pass runs again; 0: all membranes are kept."""
+    if record or any(ty is not None for ty in chain.arrays):
+        return 0  # they are there anyway, or reads cost more than memory
+    return _kernels.lif_segment(list(map(_described, chain.layers)), xs)
+
+
 def _native_backward(
-    chain: Chain, with_xs: bool, operands: Any, trace: _kernels.LifTrace, cotangents: Results
+    chain: Chain,
+    record: bool,
+    with_xs: bool,
+    operands: Any,
+    trace: _kernels.LifTrace,
+    cotangents: Results,
 ) -> Pulled:
     none: list[Any] = [None] * len(chain.layers)
     given = _kernels.LifCotangents(
@@ -286,6 +302,7 @@ def _native_backward(
         given,
         driven=chain.driven,
         with_xs=with_xs,
+        segment=_segment(chain, record, operands[0]),
     )
     return Pulled(xs, _as_states(states, operands[1]), params)
 
@@ -307,7 +324,8 @@ def _traced(chain: Chain, record: bool, *operands: Any) -> tuple[Results, _kerne
     layers = list(map(_described, chain.layers))
 
     def pure(*operands: Any) -> Any:
-        shapes = _kernels.lif_trace(layers, operands[0], chain.driven)
+        segment = _segment(chain, record, operands[0])
+        shapes = _kernels.lif_trace(layers, operands[0], chain.driven, segment)
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return _pure(chain, record, *operands), empty
 
@@ -331,7 +349,7 @@ def _backward(
     def pure(operands: Any, trace: Any, cotangents: Results) -> Pulled:
         return _without_xs(_pure_backward(chain, record, operands, cotangents), with_xs)
 
-    native = functools.partial(_native_backward, chain, with_xs)
+    native = functools.partial(_native_backward, chain, record, with_xs)
     return _chosen(chain, native, pure, operands, trace, cotangents)
 
 
