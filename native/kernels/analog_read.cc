@@ -213,6 +213,11 @@ void AnalogReader::Multiply(const Block& block, const float* x, const std::vecto
   }
 }
 
+// Whether none of a row's lines is driven: no current flows, and none is noisy.
+bool AnalogReader::IsSilent(const Block& block, std::size_t row) const {
+  return finite_ && block.n_places[row] == 0;
+}
+
 void AnalogReader::AddNoise(const Block& block, std::size_t a, std::size_t b) const {
   if (noise_ == ReadNoise::kNone) return;
   for (std::size_t r = 0; r < block.rows; ++r) {
@@ -223,7 +228,7 @@ void AnalogReader::AddNoise(const Block& block, std::size_t a, std::size_t b) co
       const std::uint64_t start = (plane * tiles_from_ + b) * lines_;
       const std::size_t place = r * columns() + p * lines_;
       if (noise_ == ReadNoise::kEach) {
-        if (block.n_places[r] != 0 || !finite_)
+        if (!IsSilent(block, r))
           steps_->add_noise_each(key, start, lines_, block.variances + place, block.sums + place);
       } else if (block.deviations[r] != 0) {
         steps_->add_noise(key, start, lines_, block.deviations[r], block.sums + place);
@@ -237,6 +242,10 @@ void AnalogReader::Convert(const Block& block, std::size_t a, std::size_t b) con
   const bool column = column_ && !path_.transposed;
   const std::size_t width = lines_ - (column ? 1 : 0), n = std::min(width, to_ - a * width);
   for (std::size_t r = 0; r < block.rows; ++r) {
+    if (path_.result == AnalogResult::kSums && IsSilent(block, r)) {
+      if (b == 0) std::fill_n(block.y + r * outputs_ + a * width, n, 0.0f);
+      continue;
+    }
     for (std::size_t p = 0; p < planes_; ++p) {
       const float* sums = block.sums + r * columns() + p * lines_;
       float full_scale = converters_.full_scale;

@@ -90,6 +90,7 @@ class AnalogReader {
   void Drive(const Block& block, std::size_t a, std::size_t b) const;
   void Multiply(const Block& block, const float* x, const std::vector<float>& packed, std::size_t a,
                 std::size_t b, float* sums) const;
+  bool IsSilent(const Block& block, std::size_t row) const;
   void AddNoise(const Block& block, std::size_t a, std::size_t b) const;
   void Convert(const Block& block, std::size_t a, std::size_t b) const;
 

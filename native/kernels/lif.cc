@@ -33,7 +33,11 @@ struct Aligned {
 
 using Row = std::vector<float, Aligned<float>>;
 
-std::size_t Padded(std::size_t size) { return (size + kLifLanes - 1) / kLifLanes * kLifLanes; }
+// To a multiple of the lanes of the best instruction set, which those of the others divide.
+std::size_t Padded(std::size_t size) {
+  static const std::size_t lanes = BestLifLoops().lanes;
+  return (size + lanes - 1) / lanes * lanes;
+}
 
 // Rows of `size` numbers as rows of `width`, zeros behind them.
 Row Pad(const float* rows, std::size_t count, std::size_t size, std::size_t width) {
@@ -342,7 +346,7 @@ struct BackwardWorker {
                  std::size_t block)
       : gathered(gathered), scratch(chain), reading(chain), again(chain, block) {
     for (const LifLayer& layer : chain.layers) {
-      membranes.emplace_back(trace.segment * block * layer.size);
+      membranes.emplace_back(std::min(trace.segment, chain.steps) * block * layer.size);
       const std::size_t width = Padded(layer.size);
       gradients.emplace_back(width, block);
       drive.emplace_back(width * block), feedback.emplace_back(width * block);

@@ -67,7 +67,7 @@ struct LifChain {
 // `segment` is not 0, states at the beginning of each so many steps, from which the backward pass
 // runs the segments again. Null where it is not wanted.
 struct LifTrace {
-  std::size_t segment;
+  std::size_t segment = 0;
   std::uint32_t* events;               // (steps, batch, event words): of `xs`
   std::vector<std::uint32_t*> spikes;  // of each layer, (steps, batch, words)
   std::vector<float*> membranes;       // of each layer, (steps, batch, size)

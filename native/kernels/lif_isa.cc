@@ -20,7 +20,6 @@ constexpr std::size_t kLanes = 8;
 #else
 constexpr std::size_t kLanes = 4;
 #endif
-static_assert(kLifLanes % kLanes == 0);
 
 typedef float Floats __attribute__((vector_size(kLanes * sizeof(float))));
 typedef std::int32_t Ints __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
@@ -386,6 +385,6 @@ void BackwardAny(const LifBackwardStep& s) {
 
 }  // namespace
 
-extern const LifLoops kLifLoops = {ForwardAny, BackwardAny};
+extern const LifLoops kLifLoops = {kLanes, ForwardAny, BackwardAny};
 
 }  // namespace xbarax::XBARAX_ISA

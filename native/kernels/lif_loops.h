@@ -91,11 +91,10 @@ struct LifBackwardStep {
 };
 
 struct LifLoops {
+  std::size_t lanes;
   void (*forward)(const LifForwardStep& step);
   void (*backward)(const LifBackwardStep& step);
 };
-
-constexpr std::size_t kLifLanes = 16;  // of the widest instruction set
 
 namespace baseline {
 extern const LifLoops kLifLoops;

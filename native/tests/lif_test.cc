@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <deque>
 #include <initializer_list>
 #include <limits>
 #include <thread>
@@ -305,6 +306,37 @@ void RunsAgain() {
         }
 }
 
+// Weights in an array that is read without noise or converters are plain weights.
+void ReadsArrays(Executor& executor, std::size_t batch) {
+  const Settings s = {Reset::kZero, true, true, true, false};
+  Problem plain(s, 12, batch, {10, 40, 20}, 5, 0.1f), read(s, 12, batch, {10, 40, 20}, 5, 0.1f);
+  const float one = 1;
+  std::deque<AnalogReader> readers;
+  for (LifLayer& layer : read.chain.layers) {
+    AnalogArray array = {};
+    array.out = array.in = array.lines = array.words = layer.size;
+    array.planes = array.tiles_out = array.tiles_in = 1;
+    array.conductance = layer.parameters.recurrent;
+    array.coefficients = &one, array.scale = 1;
+    const Converters exact = {1, 0, false, 0, true, AdcRange::kRead, 0, nullptr};
+    layer.parameters.recurrent = nullptr;
+    layer.reads.forward =
+        &readers.emplace_back(array, exact, ReadPath{false, false, AnalogResult::kSums});
+    layer.reads.backward =
+        &readers.emplace_back(array, exact, ReadPath{true, false, AnalogResult::kSums});
+  }
+  plain.Run(executor), read.Run(executor);
+  CHECK(plain.spikes == read.spikes);
+  const auto same = [](const std::vector<Floats>& found, const std::vector<Floats>& expected) {
+    for (std::size_t k = 0; k < 4; ++k)
+      Close(found[k], Doubles(expected[k].begin(), expected[k].end()), 1e-5);
+  };
+  for (std::size_t l = 0; l < plain.gradients.size(); ++l) {
+    same(read.gradients[l], plain.gradients[l]);
+    same(read.state_gradients[l], plain.state_gradients[l]);
+  }
+}
+
 // Enough work for several tasks.
 void AgreesInTasks(Executor& executor) {
   for (bool driven : {false, true}) {
@@ -357,6 +389,7 @@ int main() {
   for (const xbarax::LifLoops* loops : xbarax::Executable()) xbarax::Agrees(*loops);
   for (xbarax::Executor* executor : std::initializer_list<xbarax::Executor*>{&pool, &busy})
     xbarax::AgreesInTasks(*executor);
+  for (std::size_t batch : {1, 51}) xbarax::ReadsArrays(pool, batch);
   CHECK(busy.waiting() > 0);
   busy.RunAll();
   xbarax::RunsAgain();

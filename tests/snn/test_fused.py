@@ -324,6 +324,24 @@ def test_eight_chains_at_once():
     jax.tree.map(np.testing.assert_array_equal, again, first)
 
 
+def test_long_sequences_are_run_again(params, monkeypatch):
+    """Their membranes are not kept, and come out as the same numbers."""
+    xs = random_spikes(0, 50, 6, 11)
+
+    def compiled():
+        jax.clear_caches()
+        loss = lambda p, xs: jnp.sum(snn.unroll(NET, p, xs)[0] * jnp.arange(5))
+        return jax.jit(jax.grad(loss, argnums=(0, 1))).lower(params, xs).compile()
+
+    kept = compiled()
+    monkeypatch.setattr(_kernels._lif, "_MOST_MEMBRANES", 0)
+    again = compiled()
+    jax.clear_caches()
+    jax.tree.map(np.testing.assert_array_equal, again(params, xs), kept(params, xs))
+    memory = [f.memory_analysis().temp_size_in_bytes for f in (again, kept)]
+    assert memory[0] < memory[1] / 1.5
+
+
 def test_without_the_native_library(params, monkeypatch):
     monkeypatch.setattr(_kernels._library, "available", lambda: False)
     monkeypatch.setattr(_kernels, "available", lambda: False)
