@@ -223,35 +223,42 @@ inline void Feedback(const LifForwardStep& s, std::size_t b) {
   AddRows(s.recurrent, events, n, s.recurrent_bias, sum);
 }
 
+// Where the numbers are is copied first: for all that compilers know, what is stored could change
+// it.
 template <Reset kReset, bool Recurrent>
 inline void Advance(const LifForwardStep& s, std::size_t b) {
-  const LifNeurons& n = *s.neurons;
-  const std::size_t at = b * n.width, row = b * n.size;
-  std::uint32_t* bits = s.bits + b * (WordsOf(n.size));
+  const LifNeurons n = *s.neurons;
+  const std::size_t at = b * n.width;
+  const LifRows rows = {s.rows.membrane + at, s.rows.current + at,
+                        Recurrent ? s.rows.recurrent + at : nullptr, s.rows.spikes + at};
+  const float *drive = s.scratch.drive, *feedback = s.scratch.feedback;
+  float* const membranes = s.membranes == nullptr ? nullptr : s.membranes + b * n.size;
+  float* const spikes_to = s.spikes == nullptr ? nullptr : s.spikes + b * n.size;
+  std::uint32_t* const bits = s.bits + b * WordsOf(n.size);
+  const Floats zero = {}, one = zero + 1.0f, gain = zero + n.gain, threshold = zero + n.threshold;
   Ints no_number = {};
   std::uint32_t word = 0;
   for (std::size_t c = 0; c < n.width; c += kLanes) {
-    const std::size_t k = at + c;
-    const Floats old = Load(s.rows.membrane + k), current = Load(s.rows.current + k);
-    const Floats spikes = Load(s.rows.spikes + k), alpha = Load(n.alpha + c);
-    Floats total = n.gain * current;
+    const Floats old = Load(rows.membrane + c), current = Load(rows.current + c);
+    const Floats spikes = Load(rows.spikes + c), alpha = Load(n.alpha + c);
+    Floats total = gain * current;
     if (Recurrent) {
-      const Floats recurrent = Load(s.rows.recurrent + k);
+      const Floats recurrent = Load(rows.recurrent + c);
       total += recurrent;
-      Store(s.rows.recurrent + k, Load(n.beta_r + c) * recurrent +
-                                      Load(n.one_minus_beta_r + c) * Load(s.scratch.feedback + c));
+      Store(rows.recurrent + c,
+            Load(n.beta_r + c) * recurrent + Load(n.one_minus_beta_r + c) * Load(feedback + c));
     }
-    Store(s.rows.current + k,
-          Load(n.beta + c) * current + Load(n.one_minus_beta + c) * Load(s.scratch.drive + c));
-    Floats membrane = kReset == Reset::kZero ? alpha * (1.0f - spikes) * old : alpha * old;
-    if (kReset == Reset::kSubtract) membrane -= n.threshold * spikes;
+    Store(rows.current + c,
+          Load(n.beta + c) * current + Load(n.one_minus_beta + c) * Load(drive + c));
+    Floats membrane = kReset == Reset::kZero ? alpha * (one - spikes) * old : alpha * old;
+    if (kReset == Reset::kSubtract) membrane -= threshold * spikes;
     membrane += Load(n.one_minus_alpha + c) * total;
-    Store(s.rows.membrane + k, membrane);
-    if (s.membranes != nullptr) Put(membrane, s.membranes + row, c, n.size);
-    const Ints below = membrane - n.threshold <= 0.0f, unordered = membrane != membrane;
-    const Floats now = Select(unordered, membrane, Select(below, Floats{}, Floats{} + 1.0f));
-    Store(s.rows.spikes + k, now);
-    if (s.spikes != nullptr) Put(now, s.spikes + row, c, n.size);
+    Store(rows.membrane + c, membrane);
+    if (membranes != nullptr) Put(membrane, membranes, c, n.size);
+    const Ints below = membrane - threshold <= zero, unordered = membrane != membrane;
+    const Floats now = Select(unordered, membrane, Select(below, zero, one));
+    Store(rows.spikes + c, now);
+    if (spikes_to != nullptr) Put(now, spikes_to, c, n.size);
     no_number |= unordered;
     word |= Bits(~below) << c % 32;
     if ((c + kLanes) % 32 == 0 || c + kLanes == n.width) {
@@ -287,40 +294,49 @@ void ForwardAny(const LifForwardStep& s) {
 
 template <Reset kReset, bool Detach, bool Recurrent>
 inline void Retreat(const LifBackwardStep& s, std::size_t b) {
-  const LifNeurons& n = *s.neurons;
-  const std::size_t row = b * n.size;
+  const LifNeurons n = *s.neurons;
+  const std::size_t at = b * n.width, row = b * n.size;
+  const LifRows to = {s.gradients.membrane + at, s.gradients.current + at,
+                      Recurrent ? s.gradients.recurrent + at : nullptr, s.gradients.spikes + at};
+  const auto from = [](const float* rows, std::size_t place) {
+    return rows == nullptr ? nullptr : rows + place;
+  };
+  const float *before_bar = from(s.before_bar, at), *above_bar = from(s.above_bar, at);
+  const float *spikes_bar = from(s.spikes_bar, row), *membranes_bar = from(s.membranes_bar, row);
+  const float *membranes = s.membranes + row, *membranes_before = s.membranes_before + row;
+  const float* spikes_before = s.first ? s.spikes_before + row : nullptr;
+  float *const drive = s.drive + at, *const feedback = s.feedback + at;
+  const Floats zero = {}, one = zero + 1.0f, gain = zero + n.gain, threshold = zero + n.threshold;
+  const Floats steepness = zero + n.steepness;
   for (std::size_t c = 0; c < n.width; c += kLanes) {
-    const std::size_t k = b * n.width + c;
     Floats spikes = {};
-    if (!Detach) spikes += Load(s.gradients.spikes + k);
-    if (s.before_bar != nullptr) spikes += Load(s.before_bar + k);
-    if (s.above_bar != nullptr) spikes += Load(s.above_bar + k);
-    if (s.spikes_bar != nullptr) spikes += Get(s.spikes_bar + row, c, n.size);
-    const Floats above = Get(s.membranes + row, c, n.size) - n.threshold;
-    const Floats slope = n.steepness * Magnitude(above) + 1.0f;
-    Floats u = Load(s.gradients.membrane + k) + spikes / (slope * slope);
-    if (s.membranes_bar != nullptr) u += Get(s.membranes_bar + row, c, n.size);
+    if (!Detach) spikes += Load(to.spikes + c);
+    if (before_bar != nullptr) spikes += Load(before_bar + c);
+    if (above_bar != nullptr) spikes += Load(above_bar + c);
+    if (spikes_bar != nullptr) spikes += Get(spikes_bar, c, n.size);
+    const Floats slope = steepness * Magnitude(Get(membranes, c, n.size) - threshold) + one;
+    Floats u = Load(to.membrane + c) + spikes / (slope * slope);
+    if (membranes_bar != nullptr) u += Get(membranes_bar, c, n.size);
 
-    const Floats into = Load(n.one_minus_alpha + c) * u, current = Load(s.gradients.current + k);
-    Store(s.drive + k, Load(n.one_minus_beta + c) * current);
-    Store(s.gradients.current + k, Load(n.beta + c) * current + n.gain * into);
+    const Floats into = Load(n.one_minus_alpha + c) * u, current = Load(to.current + c);
+    Store(drive + c, Load(n.one_minus_beta + c) * current);
+    Store(to.current + c, Load(n.beta + c) * current + gain * into);
     if (Recurrent) {
-      const Floats recurrent = Load(s.gradients.recurrent + k);
-      Store(s.feedback + k, Load(n.one_minus_beta_r + c) * recurrent);
-      Store(s.gradients.recurrent + k, Load(n.beta_r + c) * recurrent + into);
+      const Floats recurrent = Load(to.recurrent + c);
+      Store(feedback + c, Load(n.one_minus_beta_r + c) * recurrent);
+      Store(to.recurrent + c, Load(n.beta_r + c) * recurrent + into);
     }
 
     const Floats leak = Load(n.alpha + c) * u;
     if (kReset == Reset::kZero) {
-      const Floats old = Get(s.membranes_before + row, c, n.size);
-      const Floats kept = s.first ? 1.0f - Get(s.spikes_before + row, c, n.size)
-                                  : Select(old - n.threshold > 0.0f, Floats{}, Floats{} + 1.0f);
-      Store(s.gradients.membrane + k, leak * kept);
-      if (!Detach) Store(s.gradients.spikes + k, -leak * old);
+      const Floats old = Get(membranes_before, c, n.size);
+      const Floats kept = spikes_before != nullptr ? one - Get(spikes_before, c, n.size)
+                                                   : Select(old - threshold > zero, zero, one);
+      Store(to.membrane + c, leak * kept);
+      if (!Detach) Store(to.spikes + c, -leak * old);
     } else {
-      Store(s.gradients.membrane + k, leak);
-      if (!Detach)
-        Store(s.gradients.spikes + k, kReset == Reset::kSubtract ? -n.threshold * u : Floats{});
+      Store(to.membrane + c, leak);
+      if (!Detach) Store(to.spikes + c, kReset == Reset::kSubtract ? -threshold * u : zero);
     }
   }
 }
