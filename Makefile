@@ -86,7 +86,7 @@ define native_tests
 endef
 
 wheel: $(VENV)/bin/pip ## Build the wheel into dist/
-	$(PIP) wheel --no-deps --wheel-dir dist -C cmake.define.XBARAX_WERROR=$(WERROR) .
+	$(PIP) wheel --no-deps --wheel-dir dist --config-settings cmake.define.XBARAX_WERROR=$(WERROR) .
 
 clean: ## Remove everything built; the environments stay
 	rm -rf build dist $(VENV)/.installed .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -113,7 +113,7 @@ ifeq ($(and $(wildcard src/xbarax/_kernels/libxbarax_*),$(wildcard src/xbarax/ha
 endif
 
 $(VENV)/.installed: pyproject.toml $(NATIVE_SOURCES) | $(VENV)/bin/pip
-	$(PIP) install -C cmake.define.XBARAX_WERROR=$(WERROR) --editable '.[test]'
+	$(PIP) install --config-settings cmake.define.XBARAX_WERROR=$(WERROR) --editable '.[test]'
 	@touch $@
 
 # pip learned of dependency groups in 25.1.
