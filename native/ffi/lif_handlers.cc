@@ -310,7 +310,7 @@ LifTrace TakeTrace(const Call& call, std::size_t segment, Buffers* buffers) {
       return buffers->template Next<float>(name, n * size);
     };
     trace.spikes.push_back(
-        buffers->template Next<std::uint32_t>("spikes as bits", rows * Words(size), ffi::U32));
+        buffers->template Next<std::uint32_t>("spikes as bits", rows * WordsOf(size), ffi::U32));
     LifStateTo states = {};
     if (segment != 0) {
       states.membrane = floats("membranes at segments", kept);

@@ -293,18 +293,6 @@ void ReadAnalog(const AnalogReader& reader, const float* x, std::size_t rows, co
   });
 }
 
-const AnalogSteps& BestAnalogSteps() {
-#if defined(XBARAX_X86_ISAS)
-  switch (BestIsa()) {
-    case Isa::kAvx512:
-      return avx512::kAnalogSteps;
-    case Isa::kAvx2:
-      return avx2::kAnalogSteps;
-    case Isa::kBaseline:
-      break;
-  }
-#endif
-  return baseline::kAnalogSteps;
-}
+const AnalogSteps& BestAnalogSteps() { return XBARAX_BEST(kAnalogSteps); }
 
 }  // namespace xbarax

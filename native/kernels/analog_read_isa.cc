@@ -18,12 +18,6 @@ constexpr std::size_t kVectors = 2;
 #endif
 constexpr std::size_t kColumns = kLanes * kVectors;
 
-inline Floats Load(const float* from) {
-  Floats v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-
 inline Floats LoadSome(const float* from, std::size_t count) {
   float some[kLanes] = {};
   std::memcpy(some, from, count * sizeof(float));

@@ -227,7 +227,7 @@ struct ForwardWorker {
       : events(block * EventWords(chain.layers[0].inputs)), scratch(chain), reading(chain) {
     for (const LifLayer& layer : chain.layers) {
       samples.emplace_back(Padded(layer.size), block);
-      bits.emplace_back(block * Words(layer.size));
+      bits.emplace_back(block * WordsOf(layer.size));
       no_number.emplace_back(block);
     }
   }
@@ -283,7 +283,7 @@ class LayerStep {
   // Where the bits of a layer's spikes are, from a sample at a step on.
   std::uint32_t* Bits(ForwardWorker* w, std::size_t layer, std::size_t row) const {
     std::uint32_t* trace = trace_.spikes[layer];
-    return trace == nullptr ? w->bits[layer].data() : trace + row * Words(layers_[layer].size());
+    return trace == nullptr ? w->bits[layer].data() : trace + row * WordsOf(layers_[layer].size());
   }
 
   const LifChain& chain_;
@@ -419,7 +419,7 @@ class LayerStepBack {
     step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
     step.inputs.size = p.inputs;
     if (layer > 0) {
-      step.inputs.below = trace_.spikes[layer - 1] + row * Words(p.inputs);
+      step.inputs.below = trace_.spikes[layer - 1] + row * WordsOf(p.inputs);
     } else if (!chain_.driven()) {
       step.inputs.xs = chain_.xs + row * p.inputs;
       step.inputs.events = trace_.events + row * EventWords(p.inputs);
@@ -441,7 +441,7 @@ class LayerStepBack {
       step.membranes_before = from(start.membrane, first);
       step.spikes_before = from(start.spikes, first);
     } else {
-      step.bits_before = trace_.spikes[layer] + (row - chain_.batch) * Words(p.size());
+      step.bits_before = trace_.spikes[layer] + (row - chain_.batch) * WordsOf(p.size());
     }
     step.spikes_bar = from(last ? cotangents_.spikes : cotangents_.hidden[layer], row);
     step.membranes_bar = from(cotangents_.membranes[layer], row);
@@ -582,18 +582,6 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
   }
 }
 
-const LifLoops& BestLifLoops() {
-#if defined(XBARAX_X86_ISAS)
-  switch (BestIsa()) {
-    case Isa::kAvx512:
-      return avx512::kLifLoops;
-    case Isa::kAvx2:
-      return avx2::kLifLoops;
-    case Isa::kBaseline:
-      break;
-  }
-#endif
-  return baseline::kLifLoops;
-}
+const LifLoops& BestLifLoops() { return XBARAX_BEST(kLifLoops); }
 
 }  // namespace xbarax

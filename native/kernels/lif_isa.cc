@@ -4,61 +4,17 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
+#include "kernels/lanes.h"
 #include "kernels/lif_loops.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr std::size_t kLanes = 16;
-#elif defined(__AVX2__)
-constexpr std::size_t kLanes = 8;
-#else
-constexpr std::size_t kLanes = 4;
-#endif
-
-typedef float Floats __attribute__((vector_size(kLanes * sizeof(float))));
-typedef std::int32_t Ints __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
-
-inline Floats Load(const float* from) {
-  Floats v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-
 inline void Store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
-
-// A bit for each lane of a comparison's result.
-inline std::uint32_t Bits(Ints mask) {
-#if defined(__AVX512F__)
-  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask);
-#elif defined(__AVX2__)
-  return static_cast<std::uint32_t>(_mm256_movemask_ps((__m256)mask));
-#elif defined(__SSE2__)
-  return static_cast<std::uint32_t>(_mm_movemask_ps((__m128)mask));
-#else
-  std::uint32_t bits = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) bits |= (mask[lane] & 1u) << lane;
-  return bits;
-#endif
-}
 
 inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
 
-inline Floats Magnitude(Floats x) {
-  Ints bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  bits &= 0x7fffffff;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
-}
-
-// `Words`, with internal linkage.
-static constexpr std::size_t WordsOf(std::size_t bits) { return (bits + 31) / 32; }
+inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
 
 // The numbers from `place` on of a row that has `size`, zeros behind it.
 inline Floats Get(const float* row, std::size_t place, std::size_t size) {
@@ -106,8 +62,8 @@ inline void Find(const float* x, std::size_t size, std::uint32_t* events) {
     std::uint32_t found = 0, ones = 0;
     for (; k < end; k += kLanes) {
       const Floats v = Get(x, k, size);
-      found |= Bits(v != 0.0f) << (k - begin);
-      ones |= Bits(v == 1.0f) << (k - begin);
+      found |= Mask(v != 0.0f) << (k - begin);
+      ones |= Mask(v == 1.0f) << (k - begin);
     }
     events[word] = found;
     others |= found & ~ones;
@@ -260,13 +216,13 @@ inline void Advance(const LifForwardStep& s, std::size_t b) {
     Store(rows.spikes + c, now);
     if (spikes_to != nullptr) Put(now, spikes_to, c, n.size);
     no_number |= unordered;
-    word |= Bits(~below) << c % 32;
+    word |= Mask(~below) << c % 32;
     if ((c + kLanes) % 32 == 0 || c + kLanes == n.width) {
       if (c / 32 * 32 < n.size) bits[c / 32] = word;
       word = 0;
     }
   }
-  s.no_number[b] = Bits(no_number) != 0;
+  s.no_number[b] = Mask(no_number) != 0;
 }
 
 template <Reset kReset, bool Recurrent>

@@ -30,8 +30,10 @@ struct LifRows {
 };
 
 // Bits say which of a row's numbers are not zero; a last word says whether these are all 1.
-constexpr std::size_t Words(std::size_t bits) { return (bits + 31) / 32; }
-constexpr std::size_t EventWords(std::size_t inputs) { return Words(inputs) + 1; }
+[[maybe_unused]] static constexpr std::size_t WordsOf(std::size_t bits) { return (bits + 31) / 32; }
+[[maybe_unused]] static constexpr std::size_t EventWords(std::size_t inputs) {
+  return WordsOf(inputs) + 1;
+}
 
 // Room for the events of one sample.
 struct LifScratch {

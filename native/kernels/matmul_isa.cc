@@ -3,35 +3,28 @@
 #include <cstddef>
 #include <cstring>
 
+#include "kernels/lanes.h"
 #include "kernels/matmul.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr std::size_t kLanes = 16, kVectors = 4, kRows = 6;  // 24 of 32 registers accumulate
+constexpr std::size_t kVectors = 4, kRows = 6;  // 24 of 32 registers accumulate
 #elif defined(__AVX2__)
-constexpr std::size_t kLanes = 8, kVectors = 2, kRows = 6;  // 12 of 16
+constexpr std::size_t kVectors = 2, kRows = 6;  // 12 of 16
 #else
-constexpr std::size_t kLanes = 4, kVectors = 2, kRows = 4;  // 8 of 16 (SSE2), 8 of 32 (NEON)
+constexpr std::size_t kVectors = 2, kRows = 4;  // 8 of 16 (SSE2), 8 of 32 (NEON)
 #endif
 constexpr std::size_t kColumns = kLanes * kVectors;
-
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
-
-inline Vector Load(const float* from) {
-  Vector v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
 
 // R rows by V vectors of columns; constants, so that the accumulators stay in registers.
 template <std::size_t R, std::size_t V>
 inline void Block(const float* x, std::size_t depth, const float* b, std::size_t b_stride, float* y,
                   std::size_t y_stride, std::size_t width) {
-  Vector sum[R][V] = {};
+  Floats sum[R][V] = {};
   for (std::size_t k = 0; k < depth; ++k) {
-    Vector row[V];
+    Floats row[V];
     for (std::size_t v = 0; v < V; ++v) row[v] = Load(b + k * b_stride + v * kLanes);
     for (std::size_t r = 0; r < R; ++r) {
       const float a = x[r * depth + k];
@@ -93,7 +86,7 @@ void Row(const float* x, std::size_t depth, const float* b, std::size_t columns,
 }
 
 float Dot(const float* a, const float* b, std::size_t size) {
-  Vector sum[kVectors] = {};
+  Floats sum[kVectors] = {};
   std::size_t k = 0;
   for (; k + kColumns <= size; k += kColumns)
     for (std::size_t v = 0; v < kVectors; ++v)

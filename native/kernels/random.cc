@@ -32,18 +32,6 @@ void Draw(Distribution distribution, const RandomKey* keys, std::size_t n_keys, 
               [&](std::size_t task) { some(task * total / tasks, (task + 1) * total / tasks); });
 }
 
-const Random& BestRandom() {
-#if defined(XBARAX_X86_ISAS)
-  switch (BestIsa()) {
-    case Isa::kAvx512:
-      return avx512::kRandom;
-    case Isa::kAvx2:
-      return avx2::kRandom;
-    case Isa::kBaseline:
-      break;
-  }
-#endif
-  return baseline::kRandom;
-}
+const Random& BestRandom() { return XBARAX_BEST(kRandom); }
 
 }  // namespace xbarax

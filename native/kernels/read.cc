@@ -95,18 +95,6 @@ void ReadTransposed(const Crossbar& array, const float* y, std::size_t rows, flo
   Product(y, rows, array.out, panels, x, array.in, matmul, executor);
 }
 
-const Matmul& BestMatmul() {
-#if defined(XBARAX_X86_ISAS)
-  switch (BestIsa()) {
-    case Isa::kAvx512:
-      return avx512::kMatmul;
-    case Isa::kAvx2:
-      return avx2::kMatmul;
-    case Isa::kBaseline:
-      break;
-  }
-#endif
-  return baseline::kMatmul;
-}
+const Matmul& BestMatmul() { return XBARAX_BEST(kMatmul); }
 
 }  // namespace xbarax

@@ -82,7 +82,7 @@ struct Problem {
           decay[(2 * k + 1) * n + i] = 1 - decay[2 * k * n + i];
         }
       decays.push_back(decay);
-      membranes.emplace_back(rows * n), bits.emplace_back(rows * Words(n));
+      membranes.emplace_back(rows * n), bits.emplace_back(rows * WordsOf(n));
       membrane_bars.push_back(numbers.Signed(rows * n)),
           hidden_bars.push_back(numbers.Signed(rows * n));
     }
@@ -156,7 +156,7 @@ void IsTheEquations(Problem* p, const Settings& s) {
   const std::size_t steps = chain.steps, batch = chain.batch;
   const auto spike = [&](std::size_t l, std::size_t t, std::size_t b, std::size_t k) -> double {
     const std::size_t n = chain.layers[l].size;
-    const std::uint32_t word = p->bits[l][(t * batch + b) * Words(n) + k / 32];
+    const std::uint32_t word = p->bits[l][(t * batch + b) * WordsOf(n) + k / 32];
     return word >> k % 32 & 1;
   };
   std::vector<Doubles> below;  // by the spikes of the layer below, of the layer that was last
