@@ -150,9 +150,10 @@ class LIF(AbstractNeuron):
       detach_reset: whether gradients stop at the `S` of the reset.
       surrogate: what stands in for the derivative of `H`.
       implementation: "jax" for plain JAX, which is the specification; "native" for the compiled
-        CPU kernels; "auto" for these where they apply: on the CPU, with `SuperSpike`, and with
-        plain arrays or ideal crossbars as weights (other crossbars may be the input weights).
-        Neighbouring layers run as one, their spikes as bits.
+        CPU kernels, an error where they do not apply; "auto" for these where they do: on the CPU,
+        with `SuperSpike`, and with recurrent weights that are a plain array, an ideal crossbar, or
+        one on a simulated chip with linear devices and converters that do not clip (input weights
+        may be any). Neighbouring layers run as one, their spikes as bits.
 
     Raises:
       TypeError: a setting of another type than described.
@@ -160,7 +161,9 @@ class LIF(AbstractNeuron):
         many as neurons; a gain that is not finite; a threshold that is not positive and
         finite; an unknown word; `recurrent_bias` without `recurrent`.
 
-    Derivatives: through time, by JAX, with the surrogate for `H`; in forward and reverse mode.
+    Derivatives: through time, with the surrogate for `H`; in forward and reverse mode. Second ones
+    are those of plain JAX: on JAX 0.10, take them by `jax.grad` of `jax.jvp`, since it loses terms
+    where it differentiates the reverse pass of a loop with surrogates.
 
     Source: the notebook that the package grew from. Neftci, Mostafa & Zenke 2019 (IEEE Signal
     Processing Magazine 36(6)) derive its like.
