@@ -212,7 +212,7 @@ def _native_backward(
     return Pulled(xs, _as_states(states, operands[1]), params)
 
 
-# ---- As the implementation says -------------------------------------------------------------------
+# ---- As the implementation says ------------------------------------------------------------------
 
 
 def as_implemented(chain: Chain, native: Any, pure: Any, *operands: Any) -> Any:
