@@ -1,4 +1,5 @@
 """The wires between the cells."""
 
+from xbarax.chip.wires._effective import effective_conductance as effective_conductance
 from xbarax.chip.wires._ideal import Ideal as Ideal
 from xbarax.chip.wires._wires import AbstractWires as AbstractWires

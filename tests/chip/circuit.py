@@ -1,0 +1,66 @@
+"""A crossbar's circuit, node by node, solved by SciPy's sparse LU, for tests."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.sparse.linalg import splu
+
+
+class Nodes(NamedTuple):
+    """Voltages of all nodes of word lines and bit lines, (M, N, voltages' number)."""
+
+    word: np.ndarray
+    bit: np.ndarray
+
+
+def solve(conductance: np.ndarray, voltage: np.ndarray, word_line: float, bit_line: float) -> Nodes:
+    """The nodes' voltages for sources (M, n): cells (M, N), segments in ohm.
+
+    Nodes that wires without resistance join are one: the sources, or the ground.
+    """
+    n_words, n_bits = conductance.shape
+    sources, ground = np.arange(n_words), n_words  # nodes of known voltage come first
+    free = n_words + 1
+    word = np.repeat(sources[:, None], n_bits, axis=1)
+    if word_line > 0:
+        word = free + np.arange(word.size).reshape(word.shape)
+        free += word.size
+    bit = np.full(word.shape, ground)
+    if bit_line > 0:
+        bit = free + np.arange(bit.size).reshape(bit.shape)
+        free += bit.size
+    edges = [(word, bit, conductance)]
+    if word_line > 0:
+        starts = np.concatenate([sources[:, None], word[:, :-1]], axis=1)
+        edges.append((starts, word, np.full(word.shape, 1 / word_line)))
+    if bit_line > 0:
+        ends = np.concatenate([bit[1:], np.full((1, n_bits), ground)])
+        edges.append((bit, ends, np.full(bit.shape, 1 / bit_line)))
+    one, other, g = (np.concatenate([np.ravel(e[k]) for e in edges]) for k in range(3))
+    rows, columns = (
+        np.concatenate([one, other, one, other]),
+        np.concatenate([one, other, other, one]),
+    )
+    matrix = sparse.csc_matrix((np.concatenate([g, g, -g, -g]), (rows, columns)), (free, free))
+    known = np.concatenate([voltage, np.zeros((1, voltage.shape[1]))])
+    nodes = known
+    if free > len(known):
+        unknown = slice(len(known), None)
+        right = -matrix[unknown, : len(known)] @ known
+        nodes = np.concatenate([known, splu(matrix[unknown, unknown]).solve(right)])
+    return Nodes(nodes[word], nodes[bit])
+
+
+def effective(conductance: np.ndarray, word_line: float, bit_line: float) -> np.ndarray:
+    """Currents (M, N) to the ground of each bit line for one volt on each word line."""
+    nodes = solve(conductance, np.eye(len(conductance)), word_line, bit_line)
+    across = nodes.word - nodes.bit
+    return np.einsum("ij,ijk->kj", conductance, across)
+
+
+def cells(seed: int, n_words: int, n_bits: int, *batch: int) -> np.ndarray:
+    """Conductances from 1 µS to 1 mS, log-uniform, a tenth of them open."""
+    random = np.random.default_rng(seed)
+    shape = (*batch, n_words, n_bits)
+    return 10.0 ** random.uniform(-6, -3, shape) * (random.uniform(size=shape) > 0.1)
