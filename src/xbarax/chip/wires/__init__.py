@@ -2,4 +2,6 @@
 
 from xbarax.chip.wires._effective import effective_conductance as effective_conductance
 from xbarax.chip.wires._ideal import Ideal as Ideal
+from xbarax.chip.wires._solve import Solution as Solution
+from xbarax.chip.wires._solve import solve as solve
 from xbarax.chip.wires._wires import AbstractWires as AbstractWires

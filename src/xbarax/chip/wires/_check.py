@@ -51,6 +51,30 @@ def check_resistance(use: str, name: str, given: Any, dtype: Any) -> Array:
     return resistance
 
 
+def check_voltage(use: str, given: Any, conductance: Array) -> Array:
+    """The voltages of sources, (…, M).
+
+    Raises:
+      TypeError: an array of another type than the conductances.
+      ValueError: not one for each word line; outside of tracing, one that is not finite.
+    """
+    voltage = _floats(use, "voltage", given)
+    if voltage.dtype != conductance.dtype:
+        raise TypeError(
+            f"{use}: voltage: expected {conductance.dtype.name}, as the conductance is, given "
+            f"{voltage.dtype.name}"
+        )
+    n_words = conductance.shape[-2]
+    if voltage.ndim == 0 or voltage.shape[-1] != n_words:
+        raise ValueError(
+            f"{use}: voltage: expected (…, {n_words}), one for each word line of conductance "
+            f"{conductance.shape}, given shape {voltage.shape}"
+        )
+    if not isinstance(voltage, jax.core.Tracer) and not np.all(np.isfinite(voltage)):
+        raise ValueError(f"{use}: voltage: expected finite numbers")
+    return voltage
+
+
 def common_batch(use: str, **batches: tuple[int, ...]) -> tuple[int, ...]:
     """The shape that all batches broadcast to.
 

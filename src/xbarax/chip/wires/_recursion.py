@@ -121,3 +121,10 @@ def to_blocks(cells: Array, cut: Plan) -> Array:
     padded = jnp.pad(cells, [(0, 0)] * len(batch) + missing)
     blocks = padded.reshape(*batch, rows, cut.m, columns, cut.n)
     return jnp.swapaxes(blocks, -3, -2).reshape(*batch, rows, columns, cut.m * cut.n)
+
+
+def from_blocks(values: Array, cut: Plan) -> Array:
+    """(*batch, rows, columns, m·n, k) to (*batch, M, N, k), with what was filled."""
+    *batch, rows, columns, _, k = values.shape
+    blocks = values.reshape(*batch, rows, columns, cut.m, cut.n, k)
+    return jnp.swapaxes(blocks, -4, -3).reshape(*batch, rows * cut.m, columns * cut.n, k)
