@@ -1,0 +1,160 @@
+"""Times the effective conductance of arrays with resistive wires against SciPy's sparse LU.
+
+    python benchmarks/wires.py [--json FILE] [--rounds N] [--sizes N …] [--tiles N]
+
+SciPy factorises the nodal matrix of all 2 M N nodes once, and solves for one volt on each word line
+in turn, all at once (`splu` of SuperLU; of its orderings the fastest here). Programs take turns
+within a round; the table has medians in ms, and medians of how many times as long SciPy takes in
+the same rounds. "gradient" is a value with its gradient with respect to cells and wires. SciPy
+joins in up to 128 × 128. A second table has many tiles of 128 × 128 in one call. Cells have from 1
+to 100 µS, segments 1 Ω.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.sparse as sparse
+from jax import Array
+from jax import numpy as jnp
+from scipy.sparse.linalg import splu
+
+import xbarax as xb
+
+OHM = 1.0
+SCIPY = "SciPy, sparse LU"
+LARGEST_SPARSE = 128
+TILE = 128
+
+
+def main() -> None:
+    """Prints a table of sizes, and one of tiles."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[32, 64, 128, 256, 512])
+    parser.add_argument("--tiles", type=int, default=64, help="of 128 x 128, in one call; 0: none")
+    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    options = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
+    results = {}
+    for size in options.sizes:
+        results[str(size)] = measure(programs(size), options.rounds)
+        print(table(f"{size} × {size}", results[str(size)]), flush=True)
+    if options.tiles > 0:
+        name = f"{options.tiles} tiles of {TILE} × {TILE}"
+        results[name] = measure(of_tiles(options.tiles), options.rounds)
+        print(table(name, results[name]), flush=True)
+    if options.json is not None:
+        about = {"jax": jax.__version__, "cores": os.cpu_count(), "machine": platform.machine()}
+        options.json.write_text(
+            json.dumps({**about, "rounds": options.rounds, "results": results}, indent=2)
+        )
+
+
+def cells(*shape: int) -> np.ndarray:
+    """Conductances, in siemens."""
+    return np.random.default_rng(0).uniform(1e-6, 1e-4, shape)
+
+
+def programs(size: int) -> dict[str, Callable[[], Any]]:
+    """What is timed for a size, by name."""
+    double = cells(size, size)
+    made: dict[str, Callable[[], Any]] = {}
+    if size <= LARGEST_SPARSE:
+        made[SCIPY] = lambda: by_sparse_lu(double)
+    for dtype in (np.float64, np.float32):
+        g, r = jnp.asarray(double, dtype), jnp.asarray(OHM, dtype)
+        made[f"G_eff, {g.dtype}"] = compiled(xb.wires.effective_conductance, g, r, r)
+        made[f"gradient, {g.dtype}"] = compiled(gradient, g, r, r)
+    g, r = jnp.asarray(double), jnp.asarray(OHM)
+    made["all voltages for one input, float64"] = compiled(
+        xb.wires.solve, g, jnp.full(size, 0.2), r, r
+    )
+    return made
+
+
+def of_tiles(count: int) -> dict[str, Callable[[], Any]]:
+    """What is timed for tiles."""
+    made = {}
+    for dtype in (np.float64, np.float32):
+        g, r = jnp.asarray(cells(count, TILE, TILE), dtype), jnp.asarray(OHM, dtype)
+        made[f"G_eff, {g.dtype}"] = compiled(xb.wires.effective_conductance, g, r, r)
+        made[f"gradient, {g.dtype}"] = compiled(gradient, g, r, r)
+    return made
+
+
+def gradient(conductance: Array, word_line: Array, bit_line: Array) -> Any:
+    """A value with its gradient."""
+
+    def value(*circuit: Array) -> Array:
+        return jnp.sum(jnp.square(xb.wires.effective_conductance(*circuit)))
+
+    return jax.value_and_grad(value, (0, 1, 2))(conductance, word_line, bit_line)
+
+
+def compiled(function: Callable[..., Any], *operands: Array) -> Callable[[], Any]:
+    """A call of a compiled program that waits for its result."""
+    program = jax.jit(function).lower(*operands).compile()
+    return lambda: jax.block_until_ready(program(*operands))
+
+
+def by_sparse_lu(conductance: np.ndarray) -> np.ndarray:
+    """The effective conductance by all voltages of the circuit."""
+    n_words, n_bits = conductance.shape
+    word = np.arange(conductance.size).reshape(conductance.shape)
+    bit = word + conductance.size
+    edges = [
+        (word[:, :-1], word[:, 1:], 1 / OHM),
+        (bit[:-1], bit[1:], 1 / OHM),
+        (word, bit, conductance),
+    ]
+    one = np.concatenate([a.ravel() for a, _, _ in edges])
+    other = np.concatenate([b.ravel() for _, b, _ in edges])
+    g = np.concatenate([np.broadcast_to(g, a.shape).ravel() for a, _, g in edges])
+    ends = np.concatenate([word[:, 0], bit[-1]])
+    rows = np.concatenate([one, other, one, other, ends])
+    columns = np.concatenate([one, other, other, one, ends])
+    values = np.concatenate([g, g, -g, -g, np.full(len(ends), 1 / OHM)])
+    matrix = sparse.csc_matrix((values, (rows, columns)))
+    sources = np.zeros((2 * conductance.size, n_words))
+    sources[word[:, 0], np.arange(n_words)] = 1 / OHM
+    voltages = splu(matrix, permc_spec="MMD_AT_PLUS_A").solve(sources)
+    return voltages[bit[-1]].T / OHM
+
+
+def measure(made: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
+    """What each program takes."""
+    for run in made.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in made}
+    for _ in range(rounds):
+        for name, run in made.items():
+            begin = time.perf_counter()
+            run()
+            times[name].append(1e3 * (time.perf_counter() - begin))
+    results = {name: {"ms": float(np.median(taken))} for name, taken in times.items()}
+    if SCIPY in times:
+        for name, taken in times.items():
+            results[name]["SciPy takes"] = float(np.median(np.divide(times[SCIPY], taken)))
+    return results
+
+
+def table(title: str, result: dict[str, dict[str, float]]) -> str:
+    """Results, as text."""
+    lines = [f"\n{title:<40}{'ms':>10}{'SciPy takes':>14}"]
+    for name, row in result.items():
+        ratio = f"{row['SciPy takes']:.1f} ×" if "SciPy takes" in row else ""
+        lines.append(f"{name:<40}{row['ms']:10.2f}{ratio:>14}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
