@@ -7,6 +7,7 @@ from jax import numpy as jnp
 
 import xbarax as xb
 from tests.chip import circuit
+from xbarax import _kernels
 from xbarax.chip.wires import _recursion
 
 effective_conductance = xb.wires.effective_conductance
@@ -15,6 +16,13 @@ effective_conductance = xb.wires.effective_conductance
 @pytest.fixture(scope="module", autouse=True)
 def in_double_precision():
     with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def as_implemented(implementation):
+    """Outside of derivatives: those are always computed in JAX."""
+    with _kernels.using(implementation):
         yield
 
 
@@ -33,7 +41,7 @@ def assert_agrees(actual, expected, tolerance):
 
 @pytest.mark.parametrize("word_line, bit_line", RESISTANCES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_agrees_with_a_nodal_solution(shape, word_line, bit_line):
+def test_agrees_with_a_nodal_solution(as_implemented, shape, word_line, bit_line):
     conductance = circuit.cells(sum(shape), *shape)
     expected = circuit.effective(conductance, word_line, bit_line)
     actual = effective_conductance(conductance, word_line, bit_line)
@@ -44,14 +52,14 @@ def test_agrees_with_a_nodal_solution(shape, word_line, bit_line):
     assert_agrees(single, expected, 1e-5)
 
 
-def test_agrees_with_a_nodal_solution_of_a_large_array():
+def test_agrees_with_a_nodal_solution_of_a_large_array(as_implemented):
     conductance = circuit.cells(0, 128, 128)
     for word_line, bit_line in RESISTANCES[2:4] + RESISTANCES[5:]:
         expected = circuit.effective(conductance, word_line, bit_line)
         assert_agrees(effective_conductance(conductance, word_line, bit_line), expected, 1e-9)
 
 
-def test_numbers_of_every_size_agree():
+def test_numbers_of_every_size_agree(as_implemented):
     """Arrays are padded to whole blocks in many ways."""
     for n_words, n_bits in [(n, n + n % 4) for n in range(8, 36, 3)]:
         conductance = circuit.cells(n_words, n_words, n_bits)
@@ -60,7 +68,7 @@ def test_numbers_of_every_size_agree():
 
 
 @pytest.mark.parametrize("word_line, bit_line", [(1e4, 1e4), (1e-9, 1e4)])
-def test_wires_can_resist_more_than_cells(word_line, bit_line):
+def test_wires_can_resist_more_than_cells(as_implemented, word_line, bit_line):
     conductance = 1e3 * circuit.cells(3, 20, 30)  # up to 1 S
     expected = circuit.effective(conductance, word_line, bit_line)
     assert_agrees(effective_conductance(conductance, word_line, bit_line), expected, 1e-9)
@@ -89,12 +97,12 @@ def test_a_bit_line_alone_is_a_ladder():
     np.testing.assert_allclose(actual[0], expected, rtol=1e-12)
 
 
-def test_wires_without_resistance_change_nothing():
+def test_wires_without_resistance_change_nothing(as_implemented):
     conductance = circuit.cells(1, 33, 21)
     np.testing.assert_allclose(effective_conductance(conductance, 0, 0), conductance, rtol=1e-14)
 
 
-def test_nothing_flows_through_open_cells():
+def test_nothing_flows_through_open_cells(as_implemented):
     np.testing.assert_array_equal(effective_conductance(np.zeros((20, 9)), 1.0, 1.0), 0)
 
 
@@ -109,7 +117,7 @@ def test_sources_and_grounds_can_change_places():
 # ---- How it is computed -------------------------------------------------------------------------
 
 
-def test_batches_are_loops():
+def test_batches_are_loops(as_implemented):
     conductance = circuit.cells(4, 12, 17, 3, 2)
     word_line = np.array([0.0, 10.0])
     together = effective_conductance(conductance, word_line, 5.0)
@@ -131,10 +139,31 @@ def test_resistances_alone_can_be_a_batch():
     )
 
 
+def test_jax_and_native_agree():
+    conductance, word_line = circuit.cells(11, 37, 22, 3), np.array([0.0, 1.0, 50.0])
+    results = []
+    for implementation in ("jax", "native"):
+        with _kernels.using(implementation):
+            results.append(effective_conductance(conductance, word_line, 4.0))
+    np.testing.assert_allclose(*results, rtol=1e-10)
+    assert np.any(results[0] != results[1])  # they are not the same program
+
+
+def test_the_kernel_refuses_operands_that_do_not_match():
+    conductance, resistance = jnp.ones((2, 3, 4)), jnp.ones(3)
+    with pytest.raises(Exception, match=r"do not match: float64\[2,3,4\] float64\[3\]"):
+        _kernels.effective_conductance(conductance, resistance, resistance)
+
+
 def test_eager_is_jit():
     conductance = circuit.cells(7, 9, 9)
     inside = jax.jit(effective_conductance)(conductance, 2.0, 3.0)
     np.testing.assert_allclose(inside, effective_conductance(conductance, 2.0, 3.0), rtol=1e-13)
+
+
+def test_traced_numbers_take_the_type_of_the_cells():
+    single = np.float32(circuit.cells(7, 3, 3))
+    assert jax.jit(effective_conductance)(single, 2.0, 3.0).dtype == jnp.float32
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 3, 4)])

@@ -28,6 +28,11 @@ def using(implementation: Implementation) -> Iterator[None]:
         _asked.reset(token)
 
 
+def asked() -> Implementation:
+    """The implementation in use, for what JAX caches: it belongs to the key."""
+    return _asked.get()
+
+
 def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Any) -> Any:
     """Calls `native` or `pure` with `operands`, trees of arrays, as the implementation in use says.
 

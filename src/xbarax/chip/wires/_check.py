@@ -42,6 +42,8 @@ def check_resistance(use: str, name: str, given: Any, dtype: Any) -> Array:
             )
         return jnp.asarray(given, dtype)
     resistance = _floats(use, name, given)
+    if getattr(given, "weak_type", False):  # a number, under tracing
+        resistance = resistance.astype(dtype)
     if resistance.dtype != dtype:
         raise TypeError(
             f"{use}: {name}: expected a number or an array of {jnp.dtype(dtype).name}, as the "

@@ -1,11 +1,16 @@
 """The conductances that an array with resistive wires shows at its ends."""
 
+import functools
+from typing import Any
+
 import jax
 from jax import Array
 from jax import numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
+from xbarax import _kernels
+from xbarax._kernels import Implementation
 from xbarax.chip.wires import _check, _recursion
 
 
@@ -53,9 +58,28 @@ def effective_conductance(
     cells = jnp.broadcast_to(cells, (*batch, n_words, n_bits))
     if cells.size == 0:
         return cells
-    return _solved(cells, jnp.broadcast_to(word, batch), jnp.broadcast_to(bit, batch))
+    circuit = cells, jnp.broadcast_to(word, batch), jnp.broadcast_to(bit, batch)
+    return _solved(_kernels.asked(), *circuit)
 
 
-@jax.jit
-def _solved(conductance: Array, word_line: Array, bit_line: Array) -> Array:
-    return _recursion.oriented(_recursion.effective, conductance, word_line, bit_line)
+@functools.partial(jax.jit, static_argnums=0)
+def _solved(
+    implementation: Implementation, conductance: Array, word_line: Array, bit_line: Array
+) -> Array:
+    with _kernels.using(implementation):
+        return _solved_alone(conductance, word_line, bit_line)
+
+
+@jax.custom_jvp
+def _solved_alone(*circuit: Array) -> Array:
+    """Natively where it is not differentiated, and where there are native kernels."""
+    return _kernels.choose(_kernels.effective_conductance, _in_jax, *circuit)
+
+
+@_solved_alone.defjvp
+def _solved_and_differentiated(primals: Any, tangents: Any) -> Any:
+    return jax.jvp(_in_jax, primals, tangents)
+
+
+def _in_jax(*circuit: Array) -> Array:
+    return _recursion.oriented(_recursion.effective, *circuit)

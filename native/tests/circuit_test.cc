@@ -1,0 +1,112 @@
+// Effective conductances: closed forms, laws, threads. The tests in Python have a circuit
+// simulator.
+#include "kernels/circuit.h"
+
+#include <cmath>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "tests/check.h"
+#include "tests/executors.h"
+#include "tests/numbers.h"
+
+namespace xbarax {
+namespace {
+
+std::vector<double> Cells(std::size_t size) {
+  std::vector<double> cells;
+  for (float x : test::Numbers(1).Signed(size)) cells.push_back(1e-3 * std::fabs(x));
+  return cells;
+}
+
+std::vector<double> Effective(const std::vector<double>& cells, std::size_t words, std::size_t bits,
+                              double word_line, double bit_line, Executor& executor) {
+  const std::size_t count = cells.size() / (words * bits);
+  const std::vector<double> word_lines(count, word_line), bit_lines(count, bit_line);
+  std::vector<double> effective(cells.size());
+  const Circuits<double> circuits = {
+      cells.data(), word_lines.data(), bit_lines.data(), count, words, bits};
+  EffectiveConductance(circuits, effective.data(), executor);
+  return effective;
+}
+
+bool Near(double a, double b, double tolerance) {
+  return std::fabs(a - b) <= tolerance * (std::fabs(b) + 1e-9);
+}
+
+void ACellIsInSeriesWithItsWires() {
+  test::Nobody alone;
+  const double g = Effective({1e-3}, 1, 1, 30, 70, alone)[0];
+  CHECK(Near(g, 1e-3 / (1 + 1e-3 * 100), 1e-14));
+}
+
+void IdealWiresChangeNothing(std::size_t words, std::size_t bits) {
+  test::Nobody alone;
+  const std::vector<double> cells = Cells(words * bits);
+  const std::vector<double> effective = Effective(cells, words, bits, 0, 0, alone);
+  for (std::size_t k = 0; k < cells.size(); ++k) CHECK(Near(effective[k], cells[k], 1e-12));
+}
+
+// Word lines without resistance: each bit line is a ladder of its own, solved from its far end.
+void BitLinesAloneAreLadders(std::size_t words, std::size_t bits) {
+  test::Nobody alone;
+  const double r = 50;
+  const std::vector<double> cells = Cells(words * bits);
+  const std::vector<double> effective = Effective(cells, words, bits, 0, r, alone);
+  for (std::size_t j = 0; j < bits; ++j) {
+    // Seen from each node: the conductance to sources above, and the share of a source's current.
+    double beyond = 0;
+    std::vector<double> currents(words, 0.0);
+    for (std::size_t i = 0; i < words; ++i) {
+      beyond += cells[i * bits + j];
+      currents[i] = cells[i * bits + j];
+      const double share = 1 / (1 + beyond * r);
+      beyond *= share;
+      for (std::size_t k = 0; k <= i; ++k) currents[k] *= share;
+    }
+    for (std::size_t i = 0; i < words; ++i) CHECK(Near(effective[i * bits + j], currents[i], 1e-9));
+  }
+}
+
+void SourcesAndGroundsCanChangePlaces(std::size_t words, std::size_t bits) {
+  test::Nobody alone;
+  const std::vector<double> cells = Cells(words * bits);
+  std::vector<double> turned(cells.size());
+  const auto place = [&](std::size_t i, std::size_t j) {
+    return (bits - 1 - j) * words + words - 1 - i;
+  };
+  for (std::size_t i = 0; i < words; ++i)
+    for (std::size_t j = 0; j < bits; ++j) turned[place(i, j)] = cells[i * bits + j];
+  const std::vector<double> one = Effective(cells, words, bits, 3, 20, alone);
+  const std::vector<double> other = Effective(turned, bits, words, 20, 3, alone);
+  for (std::size_t i = 0; i < words; ++i)
+    for (std::size_t j = 0; j < bits; ++j) CHECK(Near(other[place(i, j)], one[i * bits + j], 1e-9));
+}
+
+void ThreadsChangeNoBit(std::size_t count) {
+  test::Nobody alone;
+  test::Pool pool(3);
+  const std::vector<double> cells = Cells(count * 23 * 31);
+  CHECK(Effective(cells, 23, 31, 2, 5, alone) == Effective(cells, 23, 31, 2, 5, pool));
+}
+
+}  // namespace
+}  // namespace xbarax
+
+int main() {
+  xbarax::ACellIsInSeriesWithItsWires();
+  for (auto [words, bits] : {std::pair<std::size_t, std::size_t>{1, 1},
+                             {1, 9},
+                             {9, 1},
+                             {7, 40},
+                             {40, 7},
+                             {33, 34},
+                             {64, 64}}) {
+    xbarax::IdealWiresChangeNothing(words, bits);
+    xbarax::BitLinesAloneAreLadders(words, bits);
+    xbarax::SourcesAndGroundsCanChangePlaces(words, bits);
+  }
+  for (std::size_t count : {1, 2, 7}) xbarax::ThreadsChangeNoBit(count);
+  return xbarax::test::Result();
+}
