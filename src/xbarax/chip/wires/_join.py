@@ -38,7 +38,7 @@ class Response(NamedTuple):
 
 
 def parts(matrix: Array, side: Side) -> Parts:
-    """Cuts a block's matrix (…, rows, columns) with its ports in the order of `side.all`."""
+    """Cuts a block's matrix (…, rows, columns) with its rows in the order of `side`."""
     j, e = len(side.joined), len(side.joined) + len(side.kept)
     return Parts(
         matrix[..., :j, :j],
