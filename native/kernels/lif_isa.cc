@@ -10,8 +10,6 @@
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-inline void Store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
-
 inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
 
 inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
@@ -19,16 +17,14 @@ inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x
 // The numbers from `place` on of a row that has `size`, zeros behind it.
 inline Floats Get(const float* row, std::size_t place, std::size_t size) {
   if (place + kLanes <= size) return Load(row + place);
-  float some[kLanes] = {};
-  if (place < size) std::memcpy(some, row + place, (size - place) * sizeof(float));
-  return Load(some);
+  return place < size ? LoadSome(row + place, size - place) : Floats{};
 }
 
 inline void Put(Floats v, float* row, std::size_t place, std::size_t size) {
   if (place + kLanes <= size)
     Store(row + place, v);
   else if (place < size)
-    std::memcpy(row + place, &v, (size - place) * sizeof(float));
+    StoreSome(row + place, v, size - place);
 }
 
 // ---- Events ---------------------------------------------------------------------------------
