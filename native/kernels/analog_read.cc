@@ -29,13 +29,13 @@ float* Aligned(const void* p) {
                                   kLine);
 }
 
+}  // namespace
+
 Levels LevelsOf(int bits, bool is_signed) {
   if (bits == 0) return {0, 0};
   const float half = static_cast<float>((1 << (is_signed ? bits - 1 : bits)) - 1);
   return {half, is_signed ? -half : 0.0f};
 }
-
-}  // namespace
 
 // Up to kBlockRows rows, and where they are worked on.
 struct AnalogReader::Block {

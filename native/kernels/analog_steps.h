@@ -16,6 +16,9 @@ struct Levels {
   float low;  // the number of the lowest level
 };
 
+// Those of a converter of so many bits; 0: it is exact.
+Levels LevelsOf(int bits, bool is_signed);
+
 // From numbers to voltages.
 struct DriveStep {
   std::size_t rows;
