@@ -109,14 +109,20 @@ void Drive(const DriveStep& s) {
         places[listed++] =
             static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(mask));
     };
+    const auto put_zeros = [&](std::size_t i) {
+      Store(volts + i, Floats{});
+      if (squares != nullptr) Store(squares + i, Floats{});
+    };
     const Quantiser quantise(s.levels, s.scaled ? Largest(x, s.count) : 1.0f);
     ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
-      const Floats v = quantise(Get(x + i, n)) * s.unit;
+      const Floats given = Get(x + i, n);
+      if (Mask(given != 0.0f) == 0) return put_zeros(i);  // of spikes, most
+      const Floats v = quantise(given) * s.unit;
       total += v;
       put(i, v);
     });
     for (std::size_t i = (s.count + kLanes - 1) / kLanes * kLanes; i < width; i += kLanes)
-      put(i, Floats{});
+      put_zeros(i);
     if (s.column) {
       const float v = -Sum(total);
       volts[width] = v;
