@@ -111,8 +111,8 @@ class Held:
         self.packing, self._few, self._tree = packing, few, tree
 
     @property
-    def few(self) -> list[Array]:
-        """As the few."""
+    def few(self) -> list[Any]:
+        """As the few: arrays, or whatever JAX has in their places."""
         if self._few is not None:
             return self._few
         few = self.packing.pack(self._tree)
@@ -131,7 +131,7 @@ class Held:
             self._tree = tree
         return tree
 
-    def tree_flatten(self) -> tuple[list[Array], Packing]:
+    def tree_flatten(self) -> tuple[list[Any], Packing]:
         """The few, and how they are packed."""
         return self.few, self.packing
 
