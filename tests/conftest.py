@@ -29,11 +29,35 @@ def as_users_call(monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
+# How many compiled programs JAX may keep from module to module: so many that few modules compile
+# again the small programs of operations outside jit.
+_KEPT_PROGRAMS = 400
+
+
+@pytest.fixture(scope="session")
+def compilations():
+    """Counts XLA's compilations."""
+    from tests.helpers import Compilations  # imports the package
+
+    return Compilations()
+
+
 @pytest.fixture(autouse=True, scope="module")
-def little_garbage_to_look_through():
-    """The collector need not look at what the tests before have left: gigabytes, in the end."""
+def little_to_look_through(compilations):
+    """Neither JAX nor the garbage collector need look at what the tests before have left.
+
+    JAX keeps each program that it compiles, with an MLIR context of its own: 1.5 MB. The more
+    contexts there are, the longer another takes: after 1500, programs take half as long again.
+    """
+    import jax  # not before JAX_PLATFORMS is set
+
     gc.collect()
     gc.freeze()
+    yield
+    if compilations.count > _KEPT_PROGRAMS:
+        jax.clear_caches()
+        gc.unfreeze()
+        compilations.count = 0
 
 
 @pytest.fixture(params=["jax", "native"])

@@ -4,7 +4,8 @@
 //
 //   xs, for each layer: (membrane, current, recurrent current?, spikes, decays,
 //                        input?, input bias?, recurrent?, recurrent bias?,
-//                        conductances?, variances?, scale?, keys?, keys of backward reads?)
+//                        of each array: conductances, variances?, scale, keys?,
+//                        keys of backward reads?)
 //     -> the last layer's spikes, for each layer: (membrane, current, recurrent current?, spikes),
 //        where it is traced: events?, for each layer: (spikes as bits, membranes of all steps or
 //        state at the beginning of segments)
@@ -30,21 +31,24 @@ namespace {
 using Ints = ffi::Span<const int64_t>;
 using Floats = ffi::Span<const float>;
 
-// Of `layers`: for each its size, flags and reset. Recurrent weights may be an array that is read,
-// and then that in the backward pass, or plain weights there.
+// Of `layers`: for each its size, flags and reset. Weights may be an array that is read, and then
+// that in the backward pass, or plain weights there.
 enum : int64_t {
   kRecurrent = 1,
   kInputBias = 2,
   kRecurrentBias = 4,
   kDetach = 8,
-  kReads = 16,
-  kReadsBackward = 32
+  kRecurrentReads = 16,
+  kRecurrentReadsBackward = 32,
+  kInputReads = 64,
+  kInputReadsBackward = 128
 };
 constexpr std::size_t kIntsPerLayer = 3;
 constexpr std::size_t kFloatsPerLayer = 3;  // of `numbers`: gain, threshold, steepness
 
-// Of `reads`: for each layer that is read, what describes its array and the converters of both
-// directions; of `read_numbers`, the voltage of an input of 1, and the coefficients of its planes.
+// Of `reads`: for each array that is read, layer by layer, input first, what describes it and the
+// converters of both directions; of `read_numbers`, the voltage of an input of 1, and the
+// coefficients of its planes.
 constexpr std::size_t kIntsPerArray = 8, kIntsPerConverters = 4;
 constexpr std::size_t kIntsPerReads = kIntsPerArray + 2 * kIntsPerConverters;
 
@@ -125,17 +129,19 @@ struct Call {
 // Whether `reads` and `read_numbers` are those of the layers that are read.
 bool DescribesReads(const Call& call) {
   std::size_t ints = 0, floats = 0;
-  for (std::size_t l = 0; l < call.size(); ++l) {
-    if (!call.has(l, kReads)) continue;
-    if (!call.has(l, kRecurrent) || call.reads.size() < ints + kIntsPerReads) return false;
-    for (std::size_t k = 0; k < kIntsPerReads; ++k)
-      if (call.reads[ints + k] < 0) return false;
-    for (std::size_t k : {8, 10, 12, 14})
-      if (call.reads[ints + k] > 24) return false;
-    if (call.reads[ints + 7] > 2) return false;
-    floats += 1 + static_cast<std::size_t>(call.reads[ints]);
-    ints += kIntsPerReads;
-  }
+  for (std::size_t l = 0; l < call.size(); ++l)
+    for (int64_t flag : {kInputReads, kRecurrentReads}) {
+      if (!call.has(l, flag)) continue;
+      const bool there = flag == kInputReads ? call.has_input(l) : call.has(l, kRecurrent);
+      if (!there || call.reads.size() < ints + kIntsPerReads) return false;
+      for (std::size_t k = 0; k < kIntsPerReads; ++k)
+        if (call.reads[ints + k] < 0) return false;
+      for (std::size_t k : {8, 10, 12, 14})
+        if (call.reads[ints + k] > 24) return false;
+      if (call.reads[ints + 7] > 2) return false;
+      floats += 1 + static_cast<std::size_t>(call.reads[ints]);
+      ints += kIntsPerReads;
+    }
   return ints == call.reads.size() && floats == call.read_numbers.size();
 }
 
@@ -192,11 +198,11 @@ LifStateTo TakeState(const Call& call, std::size_t layer, Outcomes* outcomes) {
 
 // Of LifParameters, or of LifGradientsTo.
 template <class Parameters, class Buffers>
-Parameters TakeParameters(const Call& call, std::size_t layer, std::size_t inputs, bool recurrent,
-                          Buffers* buffers) {
+Parameters TakeParameters(const Call& call, std::size_t layer, std::size_t inputs, bool input,
+                          bool recurrent, Buffers* buffers) {
   const std::size_t size = call.size_of(layer);
   Parameters p = {};
-  if (call.has_input(layer)) p.input = buffers->template Next<float>("input", size * inputs);
+  if (input) p.input = buffers->template Next<float>("input", size * inputs);
   if (call.has(layer, kInputBias)) p.input_bias = buffers->template Next<float>("input bias", size);
   if (recurrent) p.recurrent = buffers->template Next<float>("recurrent", size * size);
   if (call.has(layer, kRecurrentBias))
@@ -204,17 +210,17 @@ Parameters TakeParameters(const Call& call, std::size_t layer, std::size_t input
   return p;
 }
 
-// The arrays of the layers that are read. They stay where they are: chains point at them.
+// The arrays that are read. They stay where they are: chains point at them.
 class Readers {
  public:
   explicit Readers(const Call& call)
       : call_(call), ints_(call.reads.begin()), floats_(call.read_numbers.begin()) {}
 
-  // Takes the next layer's operands.
-  LifReads Take(std::size_t layer, Operands* operands) {
+  // Takes the operands of the next array: `size` outputs of `inputs`.
+  LifReads Take(std::size_t size, std::size_t inputs, bool backward, Operands* operands) {
     const auto word = [&](std::size_t k) { return static_cast<std::size_t>(ints_[k]); };
     AnalogArray array = {};
-    array.out = array.in = call_.size_of(layer);
+    array.out = size, array.in = inputs;
     array.planes = word(0), array.tiles_out = word(1), array.tiles_in = word(2);
     array.lines = word(3), array.words = word(4);
     array.column = ints_[5] != 0, array.words_first = ints_[6] != 0;
@@ -228,7 +234,6 @@ class Readers {
           "variances", array.noise == ReadNoise::kEach ? cells : std::size_t{1});
     const float* scale = operands->Next<float>("scale", 1);
     LifReads reads = {};
-    const bool backward = call_.has(layer, kReadsBackward);
     if (array.noise != ReadNoise::kNone) {
       const auto keys = [&](const char* name) {
         return reinterpret_cast<const RandomKey*>(
@@ -243,6 +248,7 @@ class Readers {
       operands->Refuse("tiles that are not those of a layer");
     if (operands->ok()) {
       array.scale = *scale;
+      reads.half = LevelsOf(static_cast<int>(ints_[kIntsPerArray]), true).half;
       reads.forward = &readers_.emplace_back(array, ConvertersAt(kIntsPerArray),
                                              ReadPath{false, false, AnalogResult::kSums});
       if (backward)
@@ -285,9 +291,15 @@ LifChain TakeChain(const Call& call, Operands* operands, Readers* readers) {
     layer.gain = numbers[0], layer.threshold = numbers[1], layer.steepness = numbers[2];
     layer.state = TakeState(call, l, operands);
     layer.decays = operands->Next<float>("decays", 6 * layer.size);
-    const bool plain = call.has(l, kRecurrent) && !call.has(l, kReadsBackward);
-    layer.parameters = TakeParameters<LifParameters>(call, l, inputs, plain, operands);
-    if (call.has(l, kReads)) layer.reads = readers->Take(l, operands);
+    const bool input = call.has_input(l) && !call.has(l, kInputReadsBackward);
+    const bool recurrent = layer.recurrent && !call.has(l, kRecurrentReadsBackward);
+    layer.parameters = TakeParameters<LifParameters>(call, l, inputs, input, recurrent, operands);
+    if (call.has(l, kInputReads))
+      layer.input_reads =
+          readers->Take(layer.size, inputs, call.has(l, kInputReadsBackward), operands);
+    if (call.has(l, kRecurrentReads))
+      layer.recurrent_reads =
+          readers->Take(layer.size, layer.size, call.has(l, kRecurrentReadsBackward), operands);
     chain.layers.push_back(layer);
     inputs = layer.size;
   }
@@ -403,7 +415,7 @@ ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remainin
       given.hidden.push_back(optional(kHidden, "cotangent of hidden spikes"));
       results.states.push_back(TakeState(call, l, &outcomes));
       results.parameters.push_back(TakeParameters<LifGradientsTo>(
-          call, l, chain.layers[l].inputs, call.has(l, kRecurrent), &outcomes));
+          call, l, chain.layers[l].inputs, call.has_input(l), call.has(l, kRecurrent), &outcomes));
     }
     if (!operands.Finish().empty()) return operands.Finish();
     if (!outcomes.Finish().empty()) return outcomes.Finish();

@@ -29,14 +29,13 @@ float* Aligned(const void* p) {
                                   kLine);
 }
 
-// The levels of `bits`, up to a full scale.
-Levels LevelsOf(int bits, bool is_signed, float full_scale) {
-  if (bits == 0) return {full_scale, 0, 0};
-  const float half = static_cast<float>((1 << (is_signed ? bits - 1 : bits)) - 1);
-  return {full_scale, half, is_signed ? -half : 0.0f};
-}
-
 }  // namespace
+
+Levels LevelsOf(int bits, bool is_signed) {
+  if (bits == 0) return {0, 0};
+  const float half = static_cast<float>((1 << (is_signed ? bits - 1 : bits)) - 1);
+  return {half, is_signed ? -half : 0.0f};
+}
 
 // Up to kBlockRows rows, and where they are worked on.
 struct AnalogReader::Block {
@@ -51,6 +50,8 @@ struct AnalogReader::Block {
   float* deviations;        // kUniform: [rows]
   std::uint32_t* places;    // [rows][drives]: where volts are not zero
   std::uint32_t* n_places;  // [rows]: how many, or more than MostPlaces(): not where
+  bool silent[kBlockRows];  // whether none of a row's lines is driven: no current is there to be
+                            // noisy
 };
 
 AnalogReader::AnalogReader(const AnalogArray& array, const Converters& converters,
@@ -117,13 +118,15 @@ std::size_t AnalogReader::work() const {
 std::size_t AnalogReader::scratch_bytes() const {
   const std::size_t copies = noise_ == ReadNoise::kEach ? 2 : 1;
   const std::size_t row = copies * (drives_ + columns()) + 1;
-  return kBlockRows * (row * sizeof(float) + (drives_ + 1) * sizeof(std::uint32_t)) + kLine;
+  const std::size_t behind = copies * steps_->lanes;  // what steps may write to
+  return (kBlockRows * row + behind) * sizeof(float) +
+         kBlockRows * (drives_ + 1) * sizeof(std::uint32_t) + kLine;
 }
 
 void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise, float* y,
                         void* scratch) const {
   const bool each = noise_ == ReadNoise::kEach;
-  const std::size_t drives = kBlockRows * drives_;
+  const std::size_t drives = kBlockRows * drives_ + steps_->lanes;
   const std::size_t sums = kBlockRows * columns();
   Block block = {};
   block.sums = Aligned(scratch);
@@ -132,16 +135,16 @@ void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise,
   block.squares = block.volts + drives;
   block.deviations = block.squares + (each ? drives : 0);
   block.places = reinterpret_cast<std::uint32_t*>(block.deviations + kBlockRows);
-  block.n_places = block.places + drives;
+  block.n_places = block.places + kBlockRows * drives_;
   for (std::size_t r = 0; r < rows; r += kBlockRows) {
     block.x = x + r * inputs_;
     block.rows = std::min(kBlockRows, rows - r);
     block.noise = noise + (noise_ == ReadNoise::kNone ? 0 : r);
     block.y = y + r * outputs_;
     for (std::size_t b = 0; b < tiles_from_; ++b) {
-      if (!path_.apart) Drive(block, 0, b);
+      if (!path_.apart) Drive(&block, 0, b);
       for (std::size_t a = 0; a < tiles_to_; ++a) {
-        if (path_.apart) Drive(block, a, b);
+        if (path_.apart) Drive(&block, a, b);
         Multiply(block, block.volts, conductance_, a, b, block.sums);
         if (each) Multiply(block, block.squares, variances_, a, b, block.variances);
         AddNoise(block, a, b);
@@ -162,24 +165,23 @@ void AnalogReader::Rows(const float* x, std::uint64_t first_row, std::size_t row
 }
 
 // The voltages of the lines of the inputs' tile b, for the outputs' tile a where each has its own.
-void AnalogReader::Drive(const Block& block, std::size_t a, std::size_t b) const {
-  const bool column = path_.transposed && column_;
-  const std::size_t width = drives_ - (column ? 1 : 0), first = b * width;
-  const std::size_t n = std::min(width, from_ - first);
-  for (std::size_t r = 0; r < block.rows; ++r) {
-    const float* x = block.x + r * inputs_ + a * from_ + first;
-    float* volts = block.volts + r * drives_;
-    const float full_scale = converters_.dac_scaled ? steps_->largest(x, n) : 1;
-    steps_->drive(x, n, LevelsOf(converters_.dac_bits, true, full_scale), converters_.v_read,
-                  volts);
-    std::fill(volts + n, volts + width, 0.0f);
-    if (column) volts[width] = -steps_->total(volts, n);
-    if (noise_ == ReadNoise::kUniform)
-      block.deviations[r] = std::sqrt(variance_ * matmul_->dot(volts, volts, drives_));
-    if (noise_ == ReadNoise::kEach) steps_->squares(volts, drives_, block.squares + r * drives_);
-    block.n_places[r] = static_cast<std::uint32_t>(
-        steps_->places(volts, drives_, MostPlaces(), block.places + r * drives_));
-  }
+void AnalogReader::Drive(Block* block, std::size_t a, std::size_t b) const {
+  DriveStep step = {};
+  step.rows = block->rows;
+  step.column = path_.transposed && column_;
+  const std::size_t width = drives_ - (step.column ? 1 : 0), first = b * width;
+  step.x = block->x + a * (path_.apart ? from_ : 0) + first, step.x_stride = inputs_;
+  step.count = std::min(width, from_ - first), step.drives = drives_;
+  step.levels = LevelsOf(converters_.dac_bits, true), step.scaled = converters_.dac_scaled;
+  step.unit = converters_.v_read;
+  step.volts = block->volts;
+  if (noise_ == ReadNoise::kEach) step.squares = block->squares;
+  if (noise_ == ReadNoise::kUniform) step.deviations = block->deviations;
+  step.variance = variance_;
+  step.most = MostPlaces(), step.places = block->places, step.n_places = block->n_places;
+  steps_->drive(step);
+  for (std::size_t r = 0; r < block->rows; ++r)
+    block->silent[r] = finite_ && block->n_places[r] == 0;
 }
 
 // Rows of x (drives) times the matrix of a tile's planes. A row that is mostly zero goes place by
@@ -213,59 +215,44 @@ void AnalogReader::Multiply(const Block& block, const float* x, const std::vecto
   }
 }
 
-// Whether none of a row's lines is driven: no current flows, and none is noisy.
-bool AnalogReader::IsSilent(const Block& block, std::size_t row) const {
-  return finite_ && block.n_places[row] == 0;
-}
-
 void AnalogReader::AddNoise(const Block& block, std::size_t a, std::size_t b) const {
   if (noise_ == ReadNoise::kNone) return;
-  for (std::size_t r = 0; r < block.rows; ++r) {
-    const auto [key, row] = block.noise[r];
-    for (std::size_t p = 0; p < planes_; ++p) {
-      // Numbers are those of [rows][planes][tiles to][tiles from][lines].
-      const std::uint64_t plane = (row * planes_ + p) * tiles_to_ + a;
-      const std::uint64_t start = (plane * tiles_from_ + b) * lines_;
-      const std::size_t place = r * columns() + p * lines_;
-      if (noise_ == ReadNoise::kEach) {
-        if (!IsSilent(block, r))
-          steps_->add_noise_each(key, start, lines_, block.variances + place, block.sums + place);
-      } else if (block.deviations[r] != 0) {
-        steps_->add_noise(key, start, lines_, block.deviations[r], block.sums + place);
-      }
-    }
-  }
+  NoiseStep step = {};
+  step.rows = block.rows, step.planes = planes_, step.lines = lines_;
+  step.sums = block.sums, step.stride = columns();
+  if (noise_ == ReadNoise::kEach)
+    step.variances = block.variances;
+  else
+    step.deviations = block.deviations;
+  step.silent = block.silent, step.noise = block.noise;
+  // Numbers are those of [rows][planes][tiles to][tiles from][lines].
+  step.plane_numbers = tiles_to_ * tiles_from_ * lines_;
+  step.row_numbers = planes_ * step.plane_numbers;
+  step.first = (a * tiles_from_ + b) * lines_;
+  steps_->add_noise(step);
 }
 
 // From the currents of a tile to its share of the outputs.
 void AnalogReader::Convert(const Block& block, std::size_t a, std::size_t b) const {
-  const bool column = column_ && !path_.transposed;
-  const std::size_t width = lines_ - (column ? 1 : 0), n = std::min(width, to_ - a * width);
-  for (std::size_t r = 0; r < block.rows; ++r) {
-    if (path_.result == AnalogResult::kSums && IsSilent(block, r)) {
-      if (b == 0) std::fill_n(block.y + r * outputs_ + a * width, n, 0.0f);
-      continue;
-    }
-    for (std::size_t p = 0; p < planes_; ++p) {
-      const float* sums = block.sums + r * columns() + p * lines_;
-      float full_scale = converters_.full_scale;
-      if (converters_.adc_bits != 0 && converters_.adc_range == AdcRange::kRead)
-        full_scale = steps_->largest(sums, lines_);
-      else if (!full_scales_.empty())
-        full_scale = full_scales_[(p * tiles_to_ + a) * tiles_from_ + b];
-      float* y = block.y + r * outputs_ + a * width;
-      if (path_.result == AnalogResult::kSums) {
-        const Levels levels = LevelsOf(converters_.adc_bits, converters_.adc_signed, full_scale);
-        steps_->convert(sums, n, levels, column ? sums[width] : 0, factors_[p], b == 0 && p == 0,
-                        y);
-        continue;
-      }
-      const float low = converters_.adc_signed ? -full_scale : 0;
-      steps_->inside(sums, n, low, full_scale, p == 0, y + b * to_);
-      if (column && !(sums[width] >= low && sums[width] <= full_scale))
-        std::fill_n(y + b * to_, n, 0.0f);
-    }
-  }
+  ConvertStep step = {};
+  step.column = column_ && !path_.transposed;
+  const std::size_t width = lines_ - (step.column ? 1 : 0);
+  step.rows = block.rows, step.planes = planes_, step.lines = lines_, step.stride = columns();
+  step.sums = block.sums;
+  step.count = std::min(width, to_ - a * width);
+  step.is_signed = converters_.adc_signed;
+  step.levels = LevelsOf(converters_.adc_bits, step.is_signed);
+  step.by_read = converters_.adc_range == AdcRange::kRead;
+  step.full_scale = converters_.full_scale;
+  if (!full_scales_.empty()) step.full_scales = full_scales_.data() + a * tiles_from_ + b;
+  step.full_scales_stride = tiles_to_ * tiles_from_;
+  step.silent = block.silent;
+  step.factors = factors_.data();
+  step.first = b == 0;
+  step.y = block.y + a * width, step.y_stride = outputs_;
+  if (path_.result == AnalogResult::kSums) return steps_->convert(step);
+  step.y += b * to_;
+  steps_->inside(step);
 }
 
 void ReadAnalog(const AnalogReader& reader, const float* x, std::size_t rows, const RowNoise* noise,

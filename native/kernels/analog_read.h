@@ -56,12 +56,6 @@ struct ReadPath {
   AnalogResult result;
 };
 
-// The noise of a row is that of the row of this number in a read with this key.
-struct RowNoise {
-  RandomKey key;
-  std::uint64_t row;
-};
-
 // An array prepared for reads: it keeps what it needs of the array and its converters. Any number
 // of threads may read at the same time.
 class AnalogReader {
@@ -87,10 +81,9 @@ class AnalogReader {
   struct Block;
 
   std::vector<float> Pack(const AnalogArray& array, const float* cells);
-  void Drive(const Block& block, std::size_t a, std::size_t b) const;
+  void Drive(Block* block, std::size_t a, std::size_t b) const;
   void Multiply(const Block& block, const float* x, const std::vector<float>& packed, std::size_t a,
                 std::size_t b, float* sums) const;
-  bool IsSilent(const Block& block, std::size_t row) const;
   void AddNoise(const Block& block, std::size_t a, std::size_t b) const;
   void Convert(const Block& block, std::size_t a, std::size_t b) const;
 

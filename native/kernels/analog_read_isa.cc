@@ -18,16 +18,6 @@ constexpr std::size_t kVectors = 2;
 #endif
 constexpr std::size_t kColumns = kLanes * kVectors;
 
-inline Floats LoadSome(const float* from, std::size_t count) {
-  float some[kLanes] = {};
-  std::memcpy(some, from, count * sizeof(float));
-  return Load(some);
-}
-
-inline void Store(Floats v, std::size_t count, float* to) {
-  std::memcpy(to, &v, count * sizeof(float));
-}
-
 // Calls body(place, numbers) for each vector, body a function object that is inlined.
 template <class Body>
 inline void ForEachVector(std::size_t count, Body body) {
@@ -40,10 +30,18 @@ inline Floats Get(const float* from, std::size_t count) {
   return count == kLanes ? Load(from) : LoadSome(from, count);
 }
 
+inline void Put(float* to, Floats v, std::size_t count) {
+  if (count == kLanes)
+    Store(to, v);
+  else
+    StoreSome(to, v, count);
+}
+
 // Of the lanes' bits, which are in the order of magnitudes; NaN's are beyond all.
 inline Ints Magnitude(Floats x) { return BitCast<Ints>(x) & 0x7fffffff; }
 
-float Largest(const float* x, std::size_t count) {
+// The largest magnitude; NaN if any number is.
+inline float Largest(const float* x, std::size_t count) {
   Ints largest = {};
   ForEachVector(count, [&](std::size_t i, std::size_t n) {
     const Ints magnitude = Magnitude(Get(x + i, n));
@@ -53,21 +51,6 @@ float Largest(const float* x, std::size_t count) {
   for (std::size_t lane = 0; lane < kLanes; ++lane)
     if (largest[lane] > most) most = largest[lane];
   return BitCast<float>(most);
-}
-
-float Total(const float* x, std::size_t count) {
-  Floats sum = {};
-  ForEachVector(count, [&](std::size_t i, std::size_t n) { sum += Get(x + i, n); });
-  float total = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) total += sum[lane];
-  return total;
-}
-
-void Squares(const float* x, std::size_t count, float* to) {
-  ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    const Floats v = Get(x + i, n);
-    Store(v * v, n, to + i);
-  });
 }
 
 // To the nearest integer, of two the even one.
@@ -83,14 +66,14 @@ inline Floats Round(Floats x) {
 #endif
 }
 
-// What is common to the vectors of a conversion. Comparisons with NaN are false and keep it.
+// What a converter makes of numbers, with a full scale. Comparisons with NaN are false and keep it.
 struct Quantiser {
-  explicit Quantiser(const Levels& levels)
+  Quantiser(const Levels& levels, float full_scale)
       : exact(levels.half == 0),
-        safe(Floats{} + (levels.full_scale > 0 ? levels.full_scale : 1.0f)),
+        safe(Floats{} + (full_scale > 0 ? full_scale : 1.0f)),
         half(Floats{} + levels.half),
         low(Floats{} + levels.low),
-        step(Floats{} + (exact ? 0.0f : levels.full_scale / levels.half)) {}
+        step(Floats{} + (exact ? 0.0f : full_scale / levels.half)) {}
 
   Floats operator()(Floats x) const {
     if (exact) return x;
@@ -104,27 +87,55 @@ struct Quantiser {
   Floats safe, half, low, step;
 };
 
-void Drive(const float* x, std::size_t count, const Levels& levels, float unit, float* to) {
-  const Quantiser quantise(levels);
-  ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    Store(quantise(Get(x + i, n)) * unit, n, to + i);
-  });
+// ---- Inputs ---------------------------------------------------------------------------------
+
+void Drive(const DriveStep& s) {
+  const std::size_t width = s.drives - (s.column ? 1 : 0);
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    const float* x = s.x + r * s.x_stride;
+    float* volts = s.volts + r * s.drives;
+    float* squares = s.squares == nullptr ? nullptr : s.squares + r * s.drives;
+    std::uint32_t* places = s.places + r * s.drives;
+    std::size_t found = 0, listed = 0;
+    Floats total = {}, power = {};
+    const auto put = [&](std::size_t i, Floats v) {
+      Store(volts + i, v);
+      if (squares != nullptr) Store(squares + i, v * v);
+      power += v * v;
+      unsigned mask = Mask(v != 0.0f);
+      found += static_cast<std::size_t>(__builtin_popcount(mask));
+      if (found > s.most) return;
+      for (; mask != 0; mask &= mask - 1)
+        places[listed++] =
+            static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(mask));
+    };
+    const auto put_zeros = [&](std::size_t i) {
+      Store(volts + i, Floats{});
+      if (squares != nullptr) Store(squares + i, Floats{});
+    };
+    const Quantiser quantise(s.levels, s.scaled ? Largest(x, s.count) : 1.0f);
+    ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
+      const Floats given = Get(x + i, n);
+      if (Mask(given != 0.0f) == 0) return put_zeros(i);  // of spikes, most
+      const Floats v = quantise(given) * s.unit;
+      total += v;
+      put(i, v);
+    });
+    for (std::size_t i = (s.count + kLanes - 1) / kLanes * kLanes; i < width; i += kLanes)
+      put_zeros(i);
+    if (s.column) {
+      const float v = -Sum(total);
+      volts[width] = v;
+      if (squares != nullptr) squares[width] = v * v;
+      power[0] += v * v;
+      if (v != 0 && ++found <= s.most) places[listed] = static_cast<std::uint32_t>(width);
+    }
+    if (s.deviations != nullptr) s.deviations[r] = __builtin_sqrtf(s.variance * Sum(power));
+    s.n_places[r] = static_cast<std::uint32_t>(found);
+  }
 }
 
-std::size_t Places(const float* x, std::size_t count, std::size_t most, std::uint32_t* to) {
-  Ints zeros = {};
-  ForEachVector(count, [&](std::size_t i, std::size_t n) { zeros += Get(x + i, n) != 0.0f; });
-  std::size_t found = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane)
-    found -= static_cast<std::size_t>(static_cast<std::ptrdiff_t>(zeros[lane]));
-  if (found > most) return found;
-  std::size_t done = 0;
-  ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    for (unsigned mask = Mask(Get(x + i, n) != 0.0f); mask != 0; mask &= mask - 1)
-      to[done++] = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(mask));
-  });
-  return found;
-}
+// ---- Products -------------------------------------------------------------------------------
 
 // P panels side by side, so that sums of vectors are independent and fill the pipeline.
 template <std::size_t P>
@@ -151,62 +162,143 @@ void Events(const float* x, const std::uint32_t* places, std::size_t count, cons
     SomePanels<1>(x, places, count, b + p * depth * kColumns, depth, y + p * kColumns);
 }
 
-// y += deviation(place, numbers) times normal numbers.
-template <class Deviation>
-inline void Noise(RandomKey key, std::uint64_t start, std::size_t count, float* y,
-                  Deviation deviation) {
-  constexpr std::size_t kBlock = kRandomVectors * kLanes;
+// ---- Noise ----------------------------------------------------------------------------------
+
+constexpr std::size_t kBlock = kRandomVectors * kLanes;
+
+// Calls body(place, vector) for each vector of `count` normal numbers of a key, from `start` on.
+template <class Body>
+inline void ForEachNormal(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
   Words bits[kRandomVectors];
   Floats normal[kRandomVectors];
   std::size_t i = 0;
-  for (; i + kBlock <= count; i += kBlock) {
+  for (; i + kBlock - kLanes < count; i += kBlock) {  // or of the last block all but a vector
     Bits<kRandomVectors>(key, start + i, bits);
     Normal<kRandomVectors>(bits, normal);
-    for (std::size_t v = 0; v < kRandomVectors; ++v) {
-      const std::size_t at = i + v * kLanes;
-      Store(Load(y + at) + deviation(at, kLanes) * normal[v], kLanes, y + at);
-    }
+    for (std::size_t v = 0; v < kRandomVectors; ++v)
+      if (i + v * kLanes < count) body(i + v * kLanes, normal[v]);
   }
   for (; i < count; i += kLanes) {
-    const std::size_t n = count - i < kLanes ? count - i : kLanes;
     Bits<1>(key, start + i, bits);
     Normal<1>(bits, normal);
-    Store(Get(y + i, n) + deviation(i, n) * normal[0], n, y + i);
+    body(i, normal[0]);
   }
 }
 
-void AddNoise(RandomKey key, std::uint64_t start, std::size_t count, float deviation, float* y) {
-  Noise(key, start, count, y, [&](std::size_t, std::size_t) { return Floats{} + deviation; });
+// A row's deviation, and where it is null the roots of variances.
+struct Deviation {
+  const float* row;
+  const float* variances;
+
+  Floats operator()(std::size_t i, std::size_t n) const {
+    return row != nullptr ? Floats{} + *row : Sqrt(Get(variances + i, n));
+  }
+};
+
+inline Deviation DeviationOf(const NoiseStep& s, std::size_t r, std::size_t place) {
+  if (s.deviations != nullptr) return {s.deviations + r, nullptr};
+  return {nullptr, s.variances + r * s.stride + place};
 }
 
-void AddNoiseEach(RandomKey key, std::uint64_t start, std::size_t count, const float* variances,
-                  float* y) {
-  Noise(key, start, count, y,
-        [&](std::size_t i, std::size_t n) { return Sqrt(Get(variances + i, n)); });
+inline void Add(Floats normal, const Deviation& deviation, std::size_t i, std::size_t count,
+                float* sums) {
+  const std::size_t n = count - i < kLanes ? count - i : kLanes;
+  Put(sums + i, Get(sums + i, n) + deviation(i, n) * normal, n);
 }
 
-void Convert(const float* x, std::size_t count, const Levels& levels, float reference, float factor,
-             bool first, float* y) {
-  const Quantiser quantise(levels);
-  const Floats column = quantise(Floats{} + reference);
-  ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    const Floats value = factor * (quantise(Get(x + i, n)) - column);
-    Store(first ? value : Get(y + i, n) + value, n, y + i);
-  });
+// The noise of rows of few sums, whose numbers follow one another: for many rows together, since
+// the numbers of one would not fill a block.
+void AddNoiseTogether(const NoiseStep& s) {
+  constexpr std::size_t kMost = 1024;
+  const std::size_t count = s.planes * s.lines;
+  float normals[kMost + kBlock];
+  for (std::size_t r = 0, end; r < s.rows; r = end) {
+    end = r + 1;
+    if (s.silent[r]) continue;
+    const auto [key, row] = s.noise[r];
+    while (end < s.rows && !s.silent[end] && s.noise[end].row == row + (end - r) &&
+           s.noise[end].key.first == key.first && s.noise[end].key.second == key.second &&
+           (end - r + 1) * count <= kMost)
+      ++end;
+    ForEachNormal(key, row * s.row_numbers + s.first, (end - r) * count,
+                  [&](std::size_t i, Floats normal) { Store(normals + i, normal); });
+    for (std::size_t k = r; k < end; ++k) {
+      const Deviation deviation = DeviationOf(s, k, 0);
+      const float* from = normals + (k - r) * count;
+      for (std::size_t i = 0; i < count; i += kLanes)
+        Add(Load(from + i), deviation, i, count, s.sums + k * s.stride);
+    }
+  }
 }
 
-void Inside(const float* x, std::size_t count, float low, float high, bool first, float* y) {
-  ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    const Floats v = Get(x + i, n), one = Floats{} + 1.0f;
-    const Ints fits = (v >= low) & (v <= high);
-    const Floats before = first ? one : Get(y + i, n);
-    Store(fits ? before : Floats{}, n, y + i);
-  });
+void AddNoise(const NoiseStep& s) {
+  const bool follow = s.plane_numbers == s.lines;  // the numbers of a row's planes one another
+  const std::size_t planes = follow ? 1 : s.planes;
+  const std::size_t count = follow ? s.planes * s.lines : s.lines;
+  if (follow && s.row_numbers == count && count % kBlock != 0 && count < 4 * kBlock)
+    return AddNoiseTogether(s);
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    if (s.silent[r]) continue;
+    const auto [key, row] = s.noise[r];
+    for (std::size_t p = 0; p < planes; ++p) {
+      const Deviation deviation = DeviationOf(s, r, p * count);
+      float* sums = s.sums + r * s.stride + p * count;
+      ForEachNormal(key, row * s.row_numbers + p * s.plane_numbers + s.first, count,
+                    [&](std::size_t i, Floats normal) { Add(normal, deviation, i, count, sums); });
+    }
+  }
+}
+
+// ---- Outputs --------------------------------------------------------------------------------
+
+inline float FullScale(const ConvertStep& s, std::size_t plane, const float* sums) {
+  if (s.levels.half != 0 && s.by_read) return Largest(sums, s.lines);
+  return s.full_scales == nullptr ? s.full_scale : s.full_scales[plane * s.full_scales_stride];
+}
+
+void Convert(const ConvertStep& s) {
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    float* y = s.y + r * s.y_stride;
+    if (s.silent[r]) {
+      if (s.first) std::memset(y, 0, s.count * sizeof(float));
+      continue;
+    }
+    for (std::size_t p = 0; p < s.planes; ++p) {
+      const float* sums = s.sums + r * s.stride + p * s.lines;
+      const Quantiser quantise(s.levels, FullScale(s, p, sums));
+      const Floats column = quantise(Floats{} + (s.column ? sums[s.lines - 1] : 0.0f));
+      const Floats factor = Floats{} + s.factors[p];
+      const bool first = s.first && p == 0;
+      ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
+        const Floats value = factor * (quantise(Get(sums + i, n)) - column);
+        Put(y + i, first ? value : Get(y + i, n) + value, n);
+      });
+    }
+  }
+}
+
+void Inside(const ConvertStep& s) {
+  const Floats one = Floats{} + 1.0f;
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    float* y = s.y + r * s.y_stride;
+    for (std::size_t p = 0; p < s.planes; ++p) {
+      const float* sums = s.sums + r * s.stride + p * s.lines;
+      const float high = FullScale(s, p, sums), low = s.is_signed ? -high : 0;
+      const float column = sums[s.lines - 1];
+      const bool open = !s.column || (column >= low && column <= high);
+      ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
+        const Floats v = Get(sums + i, n);
+        const Ints fits = open ? (v >= low) & (v <= high) : Ints{};
+        const Floats before = p == 0 ? one : Get(y + i, n);
+        Put(y + i, fits ? before : Floats{}, n);
+      });
+    }
+  }
 }
 
 }  // namespace
 
-extern const AnalogSteps kAnalogSteps = {kColumns, Largest,  Total,        Squares, Drive, Places,
-                                         Events,   AddNoise, AddNoiseEach, Convert, Inside};
+extern const AnalogSteps kAnalogSteps = {kColumns, kLanes,  Drive, Events,
+                                         AddNoise, Convert, Inside};
 
 }  // namespace xbarax::XBARAX_ISA

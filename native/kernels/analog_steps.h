@@ -1,4 +1,6 @@
-// The steps of an analog read, compiled once for each instruction set.
+// The steps of an analog read, compiled once for each instruction set. Each goes through some rows
+// of a tile. Rows lie some numbers apart; behind what a row has, up to the next whole vector, steps
+// may write into what they are given to write to.
 #pragma once
 
 #include <cstddef>
@@ -8,37 +10,85 @@
 
 namespace xbarax {
 
-// A converter's levels; the values of an exact one have no `half`.
+// A converter's levels. `half`: the number of the level at full scale; 0: it is exact.
 struct Levels {
-  float full_scale;
-  float half;  // the number of the level at full scale
-  float low;   // that of the lowest
+  float half;
+  float low;  // the number of the lowest level
 };
 
-// One instruction set's steps, on rows of `count` numbers.
+// Those of a converter of so many bits; 0: it is exact.
+Levels LevelsOf(int bits, bool is_signed);
+
+// From numbers to voltages.
+struct DriveStep {
+  std::size_t rows;
+  const float* x;
+  std::size_t x_stride;
+  std::size_t count;   // numbers of a row
+  std::size_t drives;  // voltages of a row, which lie that far apart
+  bool column;         // whether the last of these is that of a reference column: minus their sum
+  Levels levels;
+  bool scaled;  // whether full scale is a row's largest number, not 1
+  float unit;   // the voltage of an input of 1
+  float* volts;
+  float* squares;     // of the voltages, or null
+  float* deviations;  // of each row: the root of `variance` times the sum of squares; or null
+  float variance;
+  std::size_t most;         // places of a row
+  std::uint32_t* places;    // [rows][drives]: where voltages are not zero
+  std::uint32_t* n_places;  // how many; where they are more than `most`, places are not all
+};
+
+// The noise of a row is that of the row of this number in a read with this key.
+struct RowNoise {
+  RandomKey key;
+  std::uint64_t row;
+};
+
+// Read noise.
+struct NoiseStep {
+  std::size_t rows, planes, lines;
+  float* sums;  // [rows][planes][lines], rows `stride` apart
+  std::size_t stride;
+  const float* deviations;  // of each row; or null:
+  const float* variances;   // of each sum, as the sums
+  const bool* silent;       // of each row: whether it has none
+  const RowNoise* noise;
+  // The number of a sum's random number: row_numbers row + plane_numbers plane + first + line.
+  std::uint64_t row_numbers, plane_numbers, first;
+};
+
+// From currents to a tile's share of the results.
+struct ConvertStep {
+  std::size_t rows, planes, lines, stride;
+  const float* sums;  // as of NoiseStep
+  std::size_t count;  // results of a row
+  bool column;        // whether line number lines - 1 is a reference column
+  Levels levels;
+  bool is_signed;
+  bool by_read;              // whether full scale is the largest of a plane's currents
+  float full_scale;          // else that,
+  const float* full_scales;  // or if not null, that of each plane, `full_scales_stride` apart
+  std::size_t full_scales_stride;
+  const bool* silent;    // of each row: whether all its currents are zero
+  const float* factors;  // of each plane
+  bool first;            // whether y is new, and not added to
+  float* y;
+  std::size_t y_stride;
+};
+
+// One instruction set's steps.
 struct AnalogSteps {
   std::size_t panel_columns;  // those of its Matmul
-  // The largest magnitude; NaN if any number is.
-  float (*largest)(const float* x, std::size_t count);
-  float (*total)(const float* x, std::size_t count);
-  void (*squares)(const float* x, std::size_t count, float* to);
-  // What a converter makes of x, times `unit`.
-  void (*drive)(const float* x, std::size_t count, const Levels& levels, float unit, float* to);
-  // Where x is not zero; only how often where it is more than `most`.
-  std::size_t (*places)(const float* x, std::size_t count, std::size_t most, std::uint32_t* to);
+  std::size_t lanes;          // of a vector
+  void (*drive)(const DriveStep& step);
   // y (panels x panel_columns) = x (depth) B, for B in `panels` panels, from x's `count` places.
   void (*events)(const float* x, const std::uint32_t* places, std::size_t count, const float* b,
                  std::size_t depth, std::size_t panels, float* y);
-  // Adds the numbers from `start` on of a key, times the deviation or that of each variance.
-  void (*add_noise)(RandomKey key, std::uint64_t start, std::size_t count, float deviation,
-                    float* y);
-  void (*add_noise_each)(RandomKey key, std::uint64_t start, std::size_t count,
-                         const float* variances, float* y);
-  // y = (y +) factor (what a converter makes of x - reference); y is new where it is the first.
-  void (*convert)(const float* x, std::size_t count, const Levels& levels, float reference,
-                  float factor, bool first, float* y);
-  // y = (y) (whether low <= x <= high).
-  void (*inside)(const float* x, std::size_t count, float low, float high, bool first, float* y);
+  void (*add_noise)(const NoiseStep& step);
+  void (*convert)(const ConvertStep& step);
+  // y = 1 where the converters of no plane clip the current, else 0.
+  void (*inside)(const ConvertStep& step);
 };
 
 namespace baseline {

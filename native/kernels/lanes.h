@@ -54,5 +54,44 @@ inline Floats Load(const float* from) {
   return v;
 }
 
+inline void Store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+// True in the first `count` lanes.
+inline __m256i First(std::size_t count) {
+  static const std::int32_t kMasks[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1};
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMasks + kLanes - count));
+}
+#endif
+
+// The first `count` lanes, zeros in the others; touches no more than that.
+inline Floats LoadSome(const float* from, std::size_t count) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+#elif defined(__AVX2__)
+  return _mm256_maskload_ps(from, First(count));
+#else
+  Floats v = {};
+  for (std::size_t lane = 0; lane < count; ++lane) v[lane] = from[lane];
+  return v;
+#endif
+}
+
+inline void StoreSome(float* to, Floats v, std::size_t count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), v);
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(to, First(count), v);
+#else
+  for (std::size_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
+#endif
+}
+
+inline float Sum(Floats v) {
+  float sum = 0;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) sum += v[lane];
+  return sum;
+}
+
 }  // namespace
 }  // namespace xbarax

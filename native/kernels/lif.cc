@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <new>
 #include <utility>
 
@@ -186,30 +187,38 @@ void ForEachBlock(std::size_t batch, std::size_t tasks, Executor& executor, cons
 // Where a worker reads the arrays of its layers.
 struct Reading {
   std::vector<char> scratch;
-  Row from, to;  // rows without what is behind a layer's size
+  Row from, to, drive;  // rows without what is behind a layer's size
   std::vector<RowNoise> noise;
 
   explicit Reading(const LifChain& chain) : noise(kBlock) {
     std::size_t bytes = 0, widest = 0;
     for (const LifLayer& layer : chain.layers)
-      for (const AnalogReader* reader : {layer.reads.forward, layer.reads.backward})
-        if (reader != nullptr) {
-          bytes = std::max(bytes, reader->scratch_bytes());
-          widest = std::max(widest, layer.size);
-        }
-    scratch.resize(bytes), from.resize(kBlock * widest), to.resize(kBlock * widest);
+      for (const LifReads* reads : {&layer.input_reads, &layer.recurrent_reads})
+        for (const AnalogReader* reader : {reads->forward, reads->backward})
+          if (reader != nullptr) {
+            bytes = std::max(bytes, reader->scratch_bytes());
+            widest = std::max({widest, reader->inputs(), reader->outputs()});
+          }
+    scratch.resize(bytes);
+    for (Row* row : {&from, &to, &drive}) row->resize(kBlock * widest);
   }
 
-  // Reads rows of `size` numbers, `width` apart, into as many in `to`, close together; those are
-  // the rows from `first` on of a read with a key.
-  void Read(const AnalogReader& reader, const RandomKey* key, std::size_t first,
-            std::size_t samples, const float* rows, std::size_t size, std::size_t width) {
+  // Reads rows, `width` apart, into `to`, where they are close together; those are the rows from
+  // `first` on of a read with the key of a step.
+  void Read(const AnalogReader& reader, const RandomKey* keys, std::size_t t, std::size_t first,
+            std::size_t samples, const float* rows, std::size_t width) {
+    const std::size_t size = reader.inputs();
     for (std::size_t b = 0; b < samples; ++b) {
-      std::copy_n(rows + b * width, size, from.data() + b * size);
-      if (key != nullptr) noise[b] = {*key, first + b};
+      if (width != size) std::copy_n(rows + b * width, size, from.data() + b * size);
+      if (keys != nullptr) noise[b] = {keys[t], first + b};
     }
-    reader.Rows(from.data(), samples, key == nullptr ? nullptr : noise.data(), to.data(),
-                scratch.data());
+    reader.Rows(width == size ? rows : from.data(), samples,
+                keys == nullptr ? nullptr : noise.data(), to.data(), scratch.data());
+  }
+  // Copies what was read to rows that are `width` apart.
+  void CopyTo(float* rows, std::size_t samples, std::size_t size, std::size_t width) const {
+    for (std::size_t b = 0; b < samples; ++b)
+      std::copy_n(to.data() + b * size, size, rows + b * width);
   }
 };
 
@@ -259,10 +268,18 @@ class LayerStep {
       step.inputs.events =
           trace_.events == nullptr ? w->events.data() : trace_.events + row * EventWords(p.inputs);
     }
-    const LifReads& reads = chain_.layers[layer].reads;
-    if (reads.forward != nullptr) {
-      w->reading.Read(*reads.forward, reads.keys == nullptr ? nullptr : reads.keys + t, first,
-                      samples, w->samples[layer].spikes.data(), p.size(), p.width());
+    const LifReads& input = chain_.layers[layer].input_reads;
+    if (input.forward != nullptr) {
+      const float* below = layer > 0 ? w->samples[layer - 1].spikes.data() : step.inputs.xs;
+      w->reading.Read(*input.forward, input.keys, t, first, samples, below,
+                      layer > 0 ? layers_[layer - 1].width() : p.inputs);
+      std::swap(w->reading.to, w->reading.drive);
+      step.drive = w->reading.drive.data();
+    }
+    const LifReads& recurrent = chain_.layers[layer].recurrent_reads;
+    if (recurrent.forward != nullptr) {
+      w->reading.Read(*recurrent.forward, recurrent.keys, t, first, samples,
+                      w->samples[layer].spikes.data(), p.width());
       step.feedback = w->reading.to.data();
     }
     step.input = p.input.data(), step.recurrent = p.recurrent.data();
@@ -382,31 +399,46 @@ class LayerStepBack {
            std::size_t samples) const {
     Retreat(w, layer, t, first, samples);
     const Prepared& p = layers_[layer];
-    const LifReads& reads = chain_.layers[layer].reads;
+    const LifReads& reads = chain_.layers[layer].recurrent_reads;
     if (reads.backward != nullptr) {
-      const RandomKey* keys = reads.backward_keys;
-      w->reading.Read(*reads.backward, keys == nullptr ? nullptr : keys + t, first, samples,
-                      w->feedback[layer].data(), p.size(), p.width());
-      for (std::size_t b = 0; b < samples; ++b)
-        std::copy_n(w->reading.to.data() + b * p.size(), p.size(),
-                    w->before[layer].data() + b * p.width());
+      w->reading.Read(*reads.backward, reads.backward_keys, t, first, samples,
+                      w->feedback[layer].data(), p.width());
+      w->reading.CopyTo(w->before[layer].data(), samples, p.size(), p.width());
     } else if (p.neurons.recurrent) {
       recurrent_[layer].Multiply(w->feedback[layer].data(), samples, w->before[layer].data(),
                                  p.width(), matmul_);
     }
-    const std::size_t row = t * chain_.batch + first;
-    if (layer > 0) {
-      input_[layer].Multiply(w->drive[layer].data(), samples, w->below[layer].data(),
-                             Padded(p.inputs), matmul_);
-    } else if (xs_ != nullptr && chain_.driven()) {
-      for (std::size_t b = 0; b < samples; ++b)
-        std::copy_n(w->drive[0].data() + b * p.width(), p.size(), xs_ + (row + b) * p.size());
-    } else if (xs_ != nullptr) {
-      input_[0].Multiply(w->drive[0].data(), samples, xs_ + row * p.inputs, p.inputs, matmul_);
-    }
+    Descend(w, layer, t, first, samples);
   }
 
  private:
+  // From a layer's drive to the spikes of the layer below, or to what the chain is given.
+  void Descend(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
+               std::size_t samples) const {
+    if (layer == 0 && xs_ == nullptr) return;
+    const Prepared& p = layers_[layer];
+    const std::size_t row = t * chain_.batch + first;
+    const float* drive = w->drive[layer].data();
+    if (layer == 0 && chain_.driven()) {
+      for (std::size_t b = 0; b < samples; ++b)
+        std::copy_n(drive + b * p.width(), p.size(), xs_ + (row + b) * p.size());
+      return;
+    }
+    float* to = layer > 0 ? w->below[layer].data() : xs_ + row * p.inputs;
+    const std::size_t width = layer > 0 ? Padded(p.inputs) : p.inputs;
+    const LifReads& reads = chain_.layers[layer].input_reads;
+    if (reads.backward != nullptr) {
+      w->reading.Read(*reads.backward, reads.backward_keys, t, first, samples, drive, p.width());
+      w->reading.CopyTo(to, samples, p.inputs, width);
+    } else {
+      input_[layer].Multiply(drive, samples, to, width, matmul_);
+    }
+    if (layer > 0 || reads.half == 0) return;
+    const float* xs = chain_.xs + row * p.inputs;
+    for (std::size_t k = 0; k < samples * p.inputs; ++k)  // the converters clip beyond 1
+      if (!(std::fabs(xs[k]) <= 1)) to[k] = 0;
+  }
+
   void Retreat(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
                std::size_t samples) const {
     const Prepared& p = layers_[layer];
@@ -423,6 +455,7 @@ class LayerStepBack {
     } else if (!chain_.driven()) {
       step.inputs.xs = chain_.xs + row * p.inputs;
       step.inputs.events = trace_.events + row * EventWords(p.inputs);
+      step.inputs.half = chain_.layers[0].input_reads.half;
     }
     const LifState& start = chain_.layers[layer].state;
     const std::size_t segment = trace_.segment, place = segment == 0 ? 0 : t % segment;

@@ -27,12 +27,13 @@ struct LifGradientsTo {
   float *input, *input_bias, *recurrent, *recurrent_bias;
 };
 
-// Recurrent weights that are those of a simulated chip's array: it is read at each step, a sample's
-// row with the noise of its place in the batch.
+// Weights that are those of a simulated chip's array: it is read at each step, a sample's row with
+// the noise of its place in the batch.
 struct LifReads {
   const AnalogReader* forward;            // null: there is no such array
   const AnalogReader* backward;           // null: plain weights stand for it
   const RandomKey *keys, *backward_keys;  // of each step; null where reads have no noise
+  float half;  // of the levels of the inputs' converters, from 0 to 1; 0: they are exact
 };
 
 // (batch, size) each; `recurrent` only where the layer is.
@@ -49,8 +50,8 @@ struct LifLayer {
   Reset reset;
   float gain, threshold, steepness;
   const float* decays;       // (6, size): α, 1 − α, β, 1 − β, βᵣ, 1 − βᵣ
-  LifParameters parameters;  // without `recurrent` where it is read in both directions
-  LifReads reads;
+  LifParameters parameters;  // without weights that are read in both directions
+  LifReads input_reads, recurrent_reads;
   LifState state;  // at the beginning
 };
 
@@ -60,7 +61,9 @@ struct LifChain {
   const float* xs;
   std::vector<LifLayer> layers;
 
-  bool driven() const { return layers[0].parameters.input == nullptr; }
+  bool driven() const {
+    return layers[0].parameters.input == nullptr && layers[0].input_reads.forward == nullptr;
+  }
 };
 
 // What the forward pass leaves for the backward one: the membranes of all steps, or, where

@@ -10,8 +10,6 @@
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-inline void Store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
-
 inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
 
 inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
@@ -19,16 +17,14 @@ inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x
 // The numbers from `place` on of a row that has `size`, zeros behind it.
 inline Floats Get(const float* row, std::size_t place, std::size_t size) {
   if (place + kLanes <= size) return Load(row + place);
-  float some[kLanes] = {};
-  if (place < size) std::memcpy(some, row + place, (size - place) * sizeof(float));
-  return Load(some);
+  return place < size ? LoadSome(row + place, size - place) : Floats{};
 }
 
 inline void Put(Floats v, float* row, std::size_t place, std::size_t size) {
   if (place + kLanes <= size)
     Store(row + place, v);
   else if (place < size)
-    std::memcpy(row + place, &v, (size - place) * sizeof(float));
+    StoreSome(row + place, v, size - place);
 }
 
 // ---- Events ---------------------------------------------------------------------------------
@@ -79,6 +75,19 @@ inline Events Values(const float* x, const std::uint32_t* events, std::size_t si
   if (events[words] != 0) return {scratch.numbers, nullptr, count};
   for (std::size_t k = 0; k < count; ++k) scratch.factors[k] = x[scratch.numbers[k]];
   return {scratch.numbers, scratch.factors, count};
+}
+
+// What a converter makes of the events' factors, that has levels from -half to half.
+inline Events Converted(const Events& events, float half, const LifScratch& scratch) {
+  if (half == 0 || events.factors == nullptr) return events;
+  const float step = 1 / half;
+  for (std::size_t k = 0; k < events.count; ++k) {
+    float level = events.factors[k] * half;
+    level = level < -half ? -half : level;
+    level = level > half ? half : level;
+    scratch.factors[k] = __builtin_rintf(level) * step;
+  }
+  return events;
 }
 
 // V vectors of a sum at a time, so that they stay in registers.
@@ -146,7 +155,11 @@ inline void Drive(const LifForwardStep& s, std::size_t b) {
   const LifNeurons& n = *s.neurons;
   const LifInputs& in = s.inputs;
   const std::size_t words = WordsOf(in.size);
-  if (s.drive != nullptr) return AddGiven(s.drive + b * n.size, n, s.input_bias, s.scratch.drive);
+  if (s.drive != nullptr) {
+    if (in.xs != nullptr && !in.known)
+      Find(in.xs + b * in.size, in.size, in.events + b * (words + 1));
+    return AddGiven(s.drive + b * n.size, n, s.input_bias, s.scratch.drive);
+  }
   if (in.xs == nullptr) {
     if (in.no_number[b]) return NoNumbers(n, s.scratch.drive);
     const Events events = Spikes(in.below + b * words, in.size, s.scratch);
@@ -308,10 +321,11 @@ inline void Gather(const LifBackwardStep& s, std::size_t b) {
   const float *drive = s.drive + b * n.width, *feedback = s.feedback + b * n.width;
   if (s.input != nullptr) {
     const std::size_t words = WordsOf(in.size);
-    const Events events =
-        in.xs == nullptr
-            ? Spikes(in.below + b * words, in.size, s.scratch)
-            : Values(in.xs + b * in.size, in.events + b * (words + 1), in.size, s.scratch);
+    const Events events = in.xs == nullptr
+                              ? Spikes(in.below + b * words, in.size, s.scratch)
+                              : Converted(Values(in.xs + b * in.size, in.events + b * (words + 1),
+                                                 in.size, s.scratch),
+                                          in.half, s.scratch);
     AddToRows(s.input, events, n.width, drive);
   }
   if (s.recurrent != nullptr && !s.first) {

@@ -50,13 +50,15 @@ struct LifInputs {
   bool known;                  // whether these are written already
   const std::uint32_t* below;  // [samples][words]
   const char* no_number;       // [samples]: whether some spike of the layer below is none
+  float half;                  // of the levels that numbers are rounded to; 0: they are not
 };
 
 struct LifForwardStep {
   const LifNeurons* neurons;
   std::size_t samples;
   LifInputs inputs;
-  // The drive without bias where it is given: rows of the layer's size. Else null.
+  // The drive without bias where it is given: rows of the layer's size. Else null. Events of `xs`
+  // are written anyhow.
   const float* drive;
   // What is fed back without bias where it is given, likewise; else it comes from the spikes, which
   // in the first step may be any numbers.

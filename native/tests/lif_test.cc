@@ -312,18 +312,24 @@ void ReadsArrays(Executor& executor, std::size_t batch) {
   Problem plain(s, 12, batch, {10, 40, 20}, 5, 0.1f), read(s, 12, batch, {10, 40, 20}, 5, 0.1f);
   const float one = 1;
   std::deque<AnalogReader> readers;
-  for (LifLayer& layer : read.chain.layers) {
+  const auto instead = [&](const float** weights, std::size_t inputs, std::size_t size) {
     AnalogArray array = {};
-    array.out = array.in = array.lines = array.words = layer.size;
+    array.out = array.lines = size, array.in = array.words = inputs;
     array.planes = array.tiles_out = array.tiles_in = 1;
-    array.conductance = layer.parameters.recurrent;
+    array.conductance = *weights;
     array.coefficients = &one, array.scale = 1;
     const Converters exact = {1, 0, false, 0, true, AdcRange::kRead, 0, nullptr};
-    layer.parameters.recurrent = nullptr;
-    layer.reads.forward =
+    *weights = nullptr;
+    LifReads reads = {};
+    reads.forward =
         &readers.emplace_back(array, exact, ReadPath{false, false, AnalogResult::kSums});
-    layer.reads.backward =
+    reads.backward =
         &readers.emplace_back(array, exact, ReadPath{true, false, AnalogResult::kSums});
+    return reads;
+  };
+  for (LifLayer& layer : read.chain.layers) {
+    layer.input_reads = instead(&layer.parameters.input, layer.inputs, layer.size);
+    layer.recurrent_reads = instead(&layer.parameters.recurrent, layer.size, layer.size);
   }
   plain.Run(executor), read.Run(executor);
   CHECK(plain.spikes == read.spikes);
@@ -331,6 +337,7 @@ void ReadsArrays(Executor& executor, std::size_t batch) {
     for (std::size_t k = 0; k < 4; ++k)
       Close(found[k], Doubles(expected[k].begin(), expected[k].end()), 1e-5);
   };
+  Close(read.xs_gradient, Doubles(plain.xs_gradient.begin(), plain.xs_gradient.end()), 1e-5);
   for (std::size_t l = 0; l < plain.gradients.size(); ++l) {
     same(read.gradients[l], plain.gradients[l]);
     same(read.state_gradients[l], plain.state_gradients[l]);

@@ -262,14 +262,13 @@ def test_needs_a_key_where_it_draws_random_numbers(chip):
 @pytest.mark.parametrize("chip", OTHERS.values(), ids=list(OTHERS))
 def test_other_devices_live_a_whole_life(chip):
     @jax.jit
-    def life(keys):
-        def one(key):
-            w = xb.age(xb.MemristiveCrossbarArray(W, chip, key) + DW, 3600.0)
-            return observe(w, XS, W.T), jax.grad(loss, argnums=(0, 1))(w, XS)
+    def life(key):
+        w = xb.age(xb.MemristiveCrossbarArray(W, chip, key) + DW, 3600.0)
+        return observe(w, XS, W.T), jax.grad(loss, argnums=(0, 1))(w, XS)
 
-        return jax.tree.map(lambda *each: jnp.stack(each), *map(one, keys)), jax.vmap(one)(keys)
-
-    loop, mapped = life(jax.random.split(READ_KEY, 2))
+    keys = jax.random.split(READ_KEY, 2)
+    loop = jax.tree.map(lambda *each: jnp.stack(each), *map(life, keys))
+    mapped = jax.jit(jax.vmap(life))(keys)
     assert_close(mapped, loop)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(loop))
     weights, read = loop[0]["readout"], loop[0]["read"]

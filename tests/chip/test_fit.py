@@ -268,7 +268,8 @@ class Cubic(xb.device.AbstractPulsed):
     def factors(self, state, own):
         return 1 - self.strength * state**3, 1 + self.strength * state**3
 
-    def slopes(self, own):
+    @property
+    def slopes(self):
         return None
 
 

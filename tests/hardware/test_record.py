@@ -54,7 +54,7 @@ def test_every_call_is_there_with_its_data_and_times(kind, load, path):
     xb.read(w, X[:, :3], transpose=True)
     w = xb.hardware.program(w + W, 3 * W)
     xb.readout(w)
-    other = xb.MemristiveCrossbarArray(W.T, chip)
+    other = jax.block_until_ready(xb.MemristiveCrossbarArray(W.T, chip))
     del other
     xb.read(w, X[:1])
     xb.hardware.close(chip)

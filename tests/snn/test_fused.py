@@ -56,7 +56,18 @@ def closest_to_threshold(net, params, xs, state):
         / jnp.maximum(1, jnp.max(jnp.abs(r.membrane), initial=0))
         for r, layer in zip(records, net.layers, strict=True)
     ]
-    return float(min(gaps))
+    return jnp.min(jnp.stack(gaps))
+
+
+def outcome(net, *args):
+    """Spikes, and derivatives by all arguments, of one compiled program."""
+
+    @jax.jit
+    def run(params, xs, state):
+        gradient = jax.grad(everything, argnums=(1, 2, 3), allow_int=True)
+        return snn.unroll(net, params, xs, state)[0], gradient(net, params, xs, state)
+
+    return run(*args)
 
 
 decays = st.floats(0.1, 0.98)
@@ -112,11 +123,11 @@ def test_random_networks_agree(problem):
     )
     spec = as_implemented(net, "jax")
     # A membrane that rounding carries over its threshold makes another spike, and all else differ.
-    hypothesis.assume(closest_to_threshold(spec, params, xs, state) > 1e-5)
-    spikes = [snn.unroll(n, params, xs, state)[0] for n in (net, spec)]
+    gap = jax.jit(lambda *args: closest_to_threshold(spec, *args))(params, xs, state)
+    hypothesis.assume(gap > 1e-5)
+    spikes, gradients = zip(*(outcome(n, params, xs, state) for n in (net, spec)), strict=True)
     np.testing.assert_array_equal(*spikes)
-    gradient = jax.grad(everything, argnums=(1, 2, 3), allow_int=True)
-    assert_near(gradient(net, params, xs, state), gradient(spec, params, xs, state))
+    assert_near(*gradients)
 
 
 NET = snn.Sequential(
@@ -143,7 +154,11 @@ def test_inputs_need_not_be_spikes(params):
 
 def calls(function, *args):
     """How often the compiled program calls each kernel of layers."""
-    text = jax.jit(function).lower(*args).compile().as_text()
+    return calls_of(jax.jit(function).lower(*args).compile())
+
+
+def calls_of(compiled):
+    text = compiled.as_text()
     return tuple(text.count(f'custom_call_target="xbarax_lif_{way}"') for way in WAYS)
 
 
@@ -178,7 +193,7 @@ def test_other_surrogates_are_left_to_jax(params):
 
 
 def test_crossbars(params):
-    """Ideal ones are their weights; what is more is read by its chip, as inputs all at once."""
+    """Ideal ones are their weights; what kernels cannot read is read by its chip."""
     everywhere = lambda p: [p[0]["input"], p[0]["recurrent"], p[1]["input"], *p[2].values()]
     program = jax.grad(lambda p, xs: jnp.sum(snn.unroll(NET, p, xs)[0]))
     ideal = xb.to_crossbar(params, everywhere, xb.Chip())
@@ -187,12 +202,11 @@ def test_crossbars(params):
     spec = xb.to_crossbar(params, everywhere, xb.Chip(implementation="jax"))
     assert calls(program, spec, XS) == (1, 1)  # the layer without recurrent weights is driven
 
-    chip = xb.Chip(dac=xb.DAC(bits=8), adc=xb.ADC(bits=12))
-    inputs = xb.to_crossbar(params, lambda p: [p[1]["input"]], chip)
+    clips = xb.Chip(dac=xb.DAC(bits=8), adc=xb.ADC(bits=12, range=1e-4))
+    inputs = xb.to_crossbar(params, lambda p: [p[1]["input"]], clips)
     assert calls(program, inputs, XS) == (2, 2)
     plain = jax.grad(lambda p, xs: jnp.sum(snn.unroll(as_implemented(NET, "jax"), p, xs)[0]))
     assert_near(program(inputs, XS), plain(inputs, XS))
-    clips = xb.Chip(adc=xb.ADC(bits=8, range=1e-4))
     recurrent = xb.to_crossbar(params, lambda p: [p[0]["recurrent"]], clips)
     assert calls(program, recurrent, XS) == (1, 1)  # the other two
     with pytest.raises(ValueError, match="'native': .*converters that do not clip, given crossbar"):
@@ -226,12 +240,31 @@ def test_arrays_are_read_in_the_loop(params, name):
         net = as_implemented(NET, word)
         run = lambda p, xs, net=net: snn.unroll(net, p, xs, state)[0]
         loss = lambda p, xs, net=net: everything(net, p, xs, state)
-        assert calls(run, crossbars, XS) == ((3, 0) if word == "native" else (0, 0))
-        spikes.append(run(crossbars, XS))
+        compiled = jax.jit(run).lower(crossbars, XS).compile()
+        assert calls_of(compiled) == ((1, 0) if word == "native" else (0, 0))
+        spikes.append(compiled(crossbars, XS))
         gradients.append(jax.jit(jax.grad(loss, argnums=(0, 1)))(crossbars, XS))
     np.testing.assert_array_equal(*spikes)
     # A converter's level, where rounding decides on it, is 2⁻⁷ of a vector's largest number.
     assert_near(*gradients, rtol=RTOL if chip.dac.bits is None and chip.adc.bits is None else 2e-3)
+
+
+@pytest.mark.parametrize("bits", [None, 4])
+def test_inputs_are_converted_in_the_loop(params, bits):
+    """Rounded, and clipped beyond 1, from where on their derivatives are zero."""
+    chip = xb.Chip(RERAM, dac=xb.DAC(bits=bits))
+    crossbars = xb.to_crossbar(params, lambda p: [p[0]["input"]], chip, jax.random.key(7))
+    xs = jnp.where(XS == 0, 0.4, 1.6) * normal(3, *XS.shape)
+    both = [
+        jax.value_and_grad(everything, argnums=(1, 2))(
+            as_implemented(NET, word), crossbars, xs, NET.initial_state(6)
+        )
+        for word in ("native", "jax")
+    ]
+    assert_near(*both)
+    outside = np.abs(xs) > 1
+    assert outside.any()
+    assert np.all(both[0][1][1][outside] == 0) == (bits is not None)
 
 
 def test_copies_of_chips_are_a_loop(params):

@@ -22,6 +22,7 @@ TARGETS = {
     "xbarax_read_transposed": "XbaraxReadTransposed",
     "xbarax_analog_read": "XbaraxAnalogRead",
     "xbarax_update": "XbaraxUpdate",
+    "xbarax_pulse": "XbaraxPulse",
     "xbarax_uniform": "XbaraxUniform",
     "xbarax_normal": "XbaraxNormal",
     "xbarax_fold_in": "XbaraxFoldIn",

@@ -13,6 +13,9 @@ from xbarax._kernels._analog import AnalogRead
 PARAMETERS = ("input", "input_bias", "recurrent", "recurrent_bias")
 """What a layer may have, in the order in which kernels take it."""
 
+_READ = ("input", "recurrent")
+"""Which of these may be arrays that are read, in that order."""
+
 _RESETS = ("zero", "subtract", "none")
 
 
@@ -31,10 +34,10 @@ class LifLayer(NamedTuple):
 
 
 class LifReads(NamedTuple):
-    """Recurrent weights in an array that is read at each step.
+    """Weights in an array that is read at each step.
 
     Attributes:
-      forward, backward: how; backward None: plain weights stand for it, `params["recurrent"]`.
+      forward, backward: how; backward None: plain weights stand for it, those of the parameters.
       conductance, variance, scale: as in `analog_read`.
       keys, backward_keys: the data of the keys of each step, (time, 2); None without noise.
     """
@@ -56,14 +59,15 @@ class LifCall(NamedTuple):
       states: of each layer, its arrays (batch, size) in the order of `snn.LIFState`.
       decays: of each layer.
       params: of each layer, a dict of plain arrays.
-      reads: of each layer whose recurrent weights are an array's; None of the others.
+      reads: of each layer, of its input and of its recurrent weights, where these are an array's;
+        None of others.
     """
 
     xs: Array
     states: list[list[Array]]
     decays: list[np.ndarray]
     params: list[dict[str, Array]]
-    reads: list[LifReads | None]
+    reads: list[tuple[LifReads | None, LifReads | None]]
 
 
 class LifTrace(NamedTuple):
@@ -194,12 +198,13 @@ def _operands(call: LifCall) -> list[Any]:
     operands: list[Any] = [call.xs]
     rows = zip(call.states, call.decays, call.params, call.reads, strict=True)
     for state, decays, params, reads in rows:
-        if reads is not None and reads.backward is not None:
-            params = {name: given for name, given in params.items() if name != "recurrent"}
+        read = [name for name, of in zip(_READ, reads, strict=True) if of and of.backward]
+        params = {name: given for name, given in params.items() if name not in read}
         operands += [*state, decays, *_in_order(params)]
-        if reads is not None:
-            given = [reads.conductance, reads.variance, reads.scale, reads.keys]
-            operands += [x for x in (*given, reads.backward_keys) if x is not None]
+        for of in reads:
+            if of is not None:
+                given = [of.conductance, of.variance, of.scale, of.keys, of.backward_keys]
+                operands += [x for x in given if x is not None]
     return operands
 
 
@@ -224,27 +229,30 @@ def _shapes(tree: Any) -> list[jax.ShapeDtypeStruct]:
 
 
 def _attributes(
-    layers: Sequence[LifLayer], all_reads: Sequence[LifReads | None]
+    layers: Sequence[LifLayer], all_reads: Sequence[tuple[LifReads | None, LifReads | None]]
 ) -> dict[str, np.ndarray]:
     words, numbers = [], []
     read_words: list[int] = []
     read_numbers: list[float] = []
     for layer, reads in zip(layers, all_reads, strict=True):
-        read_backward = reads is not None and reads.backward is not None
+        from_input, from_recurrent = reads
         switches = (
             layer.recurrent,
             layer.input_bias,
             layer.recurrent_bias,
             layer.detach_reset,
-            reads is not None,
-            read_backward,
+            from_recurrent is not None,
+            from_recurrent is not None and from_recurrent.backward is not None,
+            from_input is not None,
+            from_input is not None and from_input.backward is not None,
         )
         flags = sum(2**i for i, switch in enumerate(switches) if switch)
         words += [layer.size, flags, _RESETS.index(layer.reset)]
         numbers += [layer.gain, layer.threshold, layer.steepness]
-        if reads is not None:
-            read_words += _words_of(reads)
-            read_numbers += [reads.forward.v_read, *reads.forward.coefficients]
+        for of in reads:
+            if of is not None:
+                read_words += _words_of(of)
+                read_numbers += [of.forward.v_read, *of.forward.coefficients]
     return {
         "layers": np.array(words, np.int64),
         "numbers": np.array(numbers, np.float32),

@@ -8,6 +8,7 @@ import jax
 from jax import numpy as jnp
 
 from xbarax.array import _hijax
+from xbarax.array._held import Held, Packing
 from xbarax.chip import AbstractChip, AbstractStatefulChip
 
 FLOAT32 = jnp.dtype("float32")
@@ -29,6 +30,18 @@ class CrossbarType(_hijax.HiType):
 
     dtype = FLOAT32
     weak_type = False
+
+    def __hash__(self) -> int:
+        """Computed once: JAX looks types up in each call, and chips consist of many parts."""
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash((self.shape, self.chip, self.key_dtype))
+
+    def __reduce__(self) -> tuple:
+        # Without what is computed once: hashes of strings are a process's own.
+        return CrossbarType, (self.shape, self.chip, self.key_dtype)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -74,30 +87,35 @@ class CrossbarType(_hijax.HiType):
 
     # What the array is made of, for JAX's lowering.
 
-    @property
+    @functools.cached_property
     def layout(self) -> Any:
         """The tree of what the array holds: the chip's state and the key, as shapes."""
-        return _layout(self.shape, self.chip, self.key_dtype)
+        batched = lambda leaf: jax.ShapeDtypeStruct((*self.batch_shape, *leaf.shape), leaf.dtype)
+        return jax.tree.map(batched, _layout(self.shape[-2:], self.chip, self.key_dtype))
+
+    @functools.cached_property
+    def packing(self) -> Packing:
+        """How that becomes few arrays."""
+        return _packing(self.shape[-2:], self.chip, self.key_dtype)
 
     def lo_ty(self) -> list:
         """The types of what the array holds."""
-        leaves = jax.tree.leaves(self.layout)
-        return [_hijax.ShapedArray(leaf.shape, leaf.dtype) for leaf in leaves]
+        few = self.packing.shapes
+        return [_hijax.ShapedArray((*self.batch_shape, *like.shape), like.dtype) for like in few]
 
     def lower_val(self, value: Any) -> list:
         """What the array holds."""
         if isinstance(self.chip, AbstractStatefulChip):
             self.chip.settle()
-        return jax.tree.leaves((value._state, value._key))
+        return value._held.few
 
-    def raise_val(self, *leaves: Any) -> Any:
-        """The array that holds `leaves`, or the batch of arrays where they have axes in front."""
+    def raise_val(self, *few: Any) -> Any:
+        """The array that holds `few`, or the batch of arrays where they have axes in front."""
         # Outside of jit, JAX's scan stacks arrays and raises them by the type of one.
-        expected = jax.tree.leaves(self.layout)[0]
-        stacked = leaves[0].shape[: leaves[0].ndim - expected.ndim]
+        axes = few[0].ndim - len(self.batch_shape) - len(self.packing.shapes[0].shape)
+        stacked = few[0].shape[:axes]
         ty = dataclasses.replace(self, shape=(*stacked, *self.shape)) if stacked else self
-        state, key = jax.tree.unflatten(jax.tree.structure(self.layout), leaves)
-        return make_value(ty, state, key)
+        return holding(ty, Held(self.packing, few=list(few)))
 
     def to_tangent_aval(self) -> Any:
         """Tangents are plain arrays: changes of the effective weights."""
@@ -148,19 +166,28 @@ def _check_leads(ty: CrossbarType, axis: Any) -> None:
 
 
 def make_value(ty: CrossbarType, state: Any, key: Any) -> Any:
+    """A concrete array of type `ty`, of a chip's state and a key."""
+    return holding(ty, Held(ty.packing, tree=(state, key)))
+
+
+def holding(ty: CrossbarType, held: Held) -> Any:
     """A concrete array of type `ty`."""
     from xbarax.array._value import MemristiveCrossbarArray
 
-    return MemristiveCrossbarArray._new(ty, state, key)
+    return MemristiveCrossbarArray._new(ty, held)
 
 
 @functools.lru_cache(maxsize=1024)
 def _layout(shape: tuple[int, ...], chip: AbstractChip, key_dtype: Any) -> Any:
-    one = jax.ShapeDtypeStruct(shape[-2:], FLOAT32)
+    """That of one array."""
     key = None if key_dtype is None else jax.ShapeDtypeStruct((), key_dtype)
     if isinstance(chip, AbstractStatefulChip):
-        state = chip.layout(one.shape)
-    else:
-        state = jax.eval_shape(chip.program, one, key)
-    batched = lambda leaf: jax.ShapeDtypeStruct((*shape[:-2], *leaf.shape), leaf.dtype)
-    return jax.tree.map(batched, (state, key))
+        return chip.layout(shape), key
+    return jax.eval_shape(chip.program, jax.ShapeDtypeStruct(shape, FLOAT32), key), key
+
+
+@functools.lru_cache(maxsize=1024)
+def _packing(shape: tuple[int, ...], chip: AbstractChip, key_dtype: Any) -> Packing:
+    # A chip that holds arrays itself looks at what stands for them whenever one is made.
+    apart = isinstance(chip, AbstractStatefulChip)
+    return Packing(_layout(shape, chip, key_dtype), apart=apart)

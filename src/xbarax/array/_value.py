@@ -9,8 +9,9 @@ from jax import numpy as jnp
 from jax.typing import ArrayLike
 
 from xbarax.array import _hijax, _keys
+from xbarax.array._held import Held
 from xbarax.array._primitives import program
-from xbarax.array._type import FLOAT32, CrossbarType
+from xbarax.array._type import FLOAT32, CrossbarType, make_value
 from xbarax.chip import AbstractChip, AbstractStatefulChip, Chip
 
 if TYPE_CHECKING:
@@ -66,14 +67,13 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
     weights; programming is straight-through.
     """
 
-    __slots__ = ("__weakref__", "_key", "_state", "_type")
+    __slots__ = ("__weakref__", "_held", "_type")
 
     # NumPy must leave `x @ w` and `x * w` to the reflected operators, which name the way.
     __array_ufunc__ = None
 
     _type: CrossbarType
-    _state: Any
-    _key: Any
+    _held: Held
 
     def __new__(
         cls, weights: ArrayLike, chip: AbstractChip | None = None, key: Array | None = None
@@ -94,13 +94,22 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
         return program(checked, key, chip)
 
     @classmethod
-    def _new(cls, ty: CrossbarType, state: Any, key: Any) -> "MemristiveCrossbarArray":
+    def _new(cls, ty: CrossbarType, held: Held) -> "MemristiveCrossbarArray":
         new = object.__new__(cls)
-        for name, value in (("_type", ty), ("_state", state), ("_key", key)):
+        for name, value in (("_type", ty), ("_held", held)):
             object.__setattr__(new, name, value)
         if isinstance(ty.chip, AbstractStatefulChip):
-            ty.chip.hold(new, state)
+            ty.chip.hold(new, new._state)
         return new
+
+    @property
+    def _state(self) -> Any:
+        """The chip's."""
+        return self._held.tree[0]
+
+    @property
+    def _key(self) -> Array | None:
+        return self._held.tree[1]
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("a crossbar array is immutable: `w + dw` gives a new one")
@@ -133,6 +142,11 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
         """What the array is made of."""
         return self._type.chip
 
+    def block_until_ready(self) -> "MemristiveCrossbarArray":
+        """Waits until the array is programmed, as `jax.block_until_ready` does; returns it."""
+        jax.block_until_ready(self._held.few)
+        return self
+
     if TYPE_CHECKING:  # what _operators.py gives to concrete arrays and tracers alike
 
         def __matmul__(self, x: ArrayLike) -> Array: ...
@@ -150,7 +164,7 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
         return self
 
     def __deepcopy__(self, memo: dict) -> "MemristiveCrossbarArray":
-        return self._new(self._type, *jax.tree.map(jnp.copy, (self._state, self._key)))
+        return self._new(self._type, jax.tree.map(jnp.copy, self._held))
 
     def __reduce__(self) -> tuple:
         return _unpickle, (self._type.shape, self.chip, get_state(self))
@@ -207,7 +221,7 @@ def set_state(
     key, chip = _key_from(state), array.chip
     if isinstance(chip, AbstractStatefulChip):
         restored = chip.restored(chip.recover(array._state), _stored_parts(state))
-        return MemristiveCrossbarArray._new(array._type, restored, key)
+        return make_value(array._type, restored, key)
     names = [name for name in expected if name.startswith("state")]
     return _restore(array._type, [state[name] for name in names], key)
 
@@ -229,7 +243,7 @@ def _unpickle(
     ty = CrossbarType(shape, chip, None if key is None else key.dtype)
     if isinstance(chip, AbstractStatefulChip):
         restored = chip.restored(chip.allocate(shape), _stored_parts(state))
-        return MemristiveCrossbarArray._new(ty, restored, key)
+        return make_value(ty, restored, key)
     leaves = [leaf for name, leaf in state.items() if name.startswith("state")]
     return _restore(ty, leaves, key)
 
@@ -251,7 +265,7 @@ def _restore(ty: CrossbarType, stored: list[np.ndarray], key: Any) -> Memristive
         leaves.append(
             jax.random.wrap_key_data(jnp.array(data), impl=impl) if is_key else jnp.array(data)
         )
-    return MemristiveCrossbarArray._new(ty, jax.tree.unflatten(structure, leaves), key)
+    return make_value(ty, jax.tree.unflatten(structure, leaves), key)
 
 
 def _check_weights(weights: ArrayLike) -> Array:

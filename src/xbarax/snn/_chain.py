@@ -1,7 +1,8 @@
 """What a chain of LIF layers computes, forward and backward: in plain JAX, and by kernels.
 
 A chain is a row of layers, each of which takes the spikes of the one before. Its first one takes
-inputs, or is driven: by products that are computed before (those of a noisy crossbar). What a chain
+inputs, or is driven: by products that are computed before (those of a crossbar that kernels of
+neurons cannot read). What a chain
 computes is `snn.LIF.over_time`, layer by layer, in plain JAX; the kernels are an implementation of
 that, and are differentiated as it is.
 """
@@ -19,7 +20,7 @@ from xbarax.array import _primitives as primitives
 from xbarax.array._keys import step_keys
 from xbarax.snn.neuron import LIF, LIFState, decay_factors
 from xbarax.snn.surrogate import SuperSpike
-from xbarax.snn.weights import plain_product
+from xbarax.snn.weights import plain_product, project_sequence_apart
 
 Params = list[dict[str, Array]]
 
@@ -30,13 +31,18 @@ class Chain(NamedTuple):
     Attributes:
       layers: the layers.
       driven: whether the first one is given its drive.
-      arrays: of each layer the type of the crossbar that its recurrent products are read from at
-        each step; None of one whose recurrent weights are plain, or that has none.
+      arrays: of each layer the types of the crossbars that its input and its recurrent products
+        are read from at each step; None of plain weights, or where it has none.
     """
 
     layers: tuple[LIF, ...]
     driven: bool
-    arrays: tuple[Any, ...]
+    arrays: tuple[tuple[Any, Any], ...]
+
+    @property
+    def reads(self) -> bool:
+        """Whether any products are read from crossbars."""
+        return any(ty is not None for pair in self.arrays for ty in pair)
 
 
 class Operands(NamedTuple):
@@ -46,7 +52,8 @@ class Operands(NamedTuple):
       xs: (time, batch, inputs), or the first layer's drive (time, batch, size).
       states: of each layer.
       params: of each layer, plain arrays.
-      parts: of each crossbar in `Chain.arrays` its state, and its key's data; None of none.
+      parts: of each crossbar in `Chain.arrays` its state, and its key's data; None of none; in
+        lists of two.
       step: int32 scalar, the number of the first time step in its stream.
     """
 
@@ -85,10 +92,18 @@ class Results(NamedTuple):
 def run_in_jax(chain: Chain, record: bool, *operands: Any) -> Results:
     xs, states, params, parts, step = operands
     ends, membranes = [], []
-    for i, (layer, ty) in enumerate(zip(chain.layers, chain.arrays, strict=True)):
-        drive = xs if i == 0 and chain.driven else plain_product(params[i]["input"], xs)
-        crossbar = None if ty is None else primitives.whole(ty, *parts[i])
-        done, end = layer.over_time(params[i], drive, states[i], step, crossbar)
+    for i, (layer, types) in enumerate(zip(chain.layers, chain.arrays, strict=True)):
+        from_input, from_recurrent = (
+            None if ty is None else primitives.whole(ty, *of)
+            for ty, of in zip(types, parts[i], strict=True)
+        )
+        if i == 0 and chain.driven:
+            drive = xs
+        elif from_input is None:
+            drive = plain_product(params[i]["input"], xs)
+        else:
+            drive = project_sequence_apart(from_input, params[i]["input"], xs, step)
+        done, end = layer.over_time(params[i], drive, states[i], step, from_recurrent)
         xs = done.spikes
         ends.append(end)
         membranes.append(done.membrane)
@@ -130,10 +145,15 @@ def _decays(layer: LIF) -> np.ndarray:
 def _call(chain: Chain, operands: Any) -> _kernels.LifCall:
     xs, states, params, parts, step = operands
     decays = [_decays(layer) for layer in chain.layers]
-    reads = [
-        None if ty is None else _reads(ty.chip, of, step, xs.shape[0])
-        for ty, of in zip(chain.arrays, parts, strict=True)
-    ]
+
+    def reads_of(types: Any, parts: Any) -> Any:
+        """Of a layer's two, how kernels read them."""
+        return tuple(
+            None if ty is None else _reads(ty.chip, of, step, xs.shape[0])
+            for ty, of in zip(types, parts, strict=True)
+        )
+
+    reads = [reads_of(*of) for of in zip(chain.arrays, parts, strict=True)]
     leaves = [jax.tree.leaves(state) for state in states]
     return _kernels.LifCall(xs, leaves, decays, params, reads)
 
@@ -180,7 +200,7 @@ def run_natively(chain: Chain, record: bool, traced: bool, *operands: Any) -> An
 
 def _segment(chain: Chain, record: bool, xs: Array) -> int:
     """The steps of a segment that the backward pass runs again; 0: all membranes are kept."""
-    if record or any(ty is not None for ty in chain.arrays):
+    if record or chain.reads:
         return 0  # they are there anyway, or reads cost more than memory
     return _kernels.lif_segment(list(map(_described, chain.layers)), xs)
 

@@ -48,9 +48,8 @@ class Run(_hijax.Primitive):
 
     def batch_mapped(self, axis_data, args, dims):
         # Noise is a function of a sample's place in its batch.
-        plain = all(ty is None for ty in self.chain.arrays)
         shared = [dim is None for dim in jax.tree.leaves(dims[2], is_leaf=lambda d: d is None)]
-        if plain and all(shared) and dims[4] is None:
+        if not self.chain.reads and all(shared) and dims[4] is None:
             return self._as_samples(axis_data, args, dims)
         led = _led(axis_data, args, dims)
         out = Run(self.chain, _types(led), self.record, self.axes + 1)(*led)

@@ -8,6 +8,7 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax import _kernels, array
+from xbarax.array import _hijax
 from xbarax.array import _primitives as primitives
 from xbarax.snn._chain import Chain, Operands, Params, Results
 from xbarax.snn._chain_primitive import Run
@@ -23,13 +24,14 @@ class Piece(NamedTuple):
       first: the number of the first one.
       layers: the layers.
       params: their parameters as plain arrays where kernels run them; None: plain JAX.
-      arrays: of each the crossbar that its recurrent products are read from, or None.
+      arrays: of each the crossbars that its input and its recurrent products are read from, or
+        None.
     """
 
     first: int
     layers: tuple[Any, ...]
     params: Params | None = None
-    arrays: tuple[Any, ...] = ()
+    arrays: tuple[tuple[Any, Any], ...] = ()
 
     @property
     def driven(self) -> bool:
@@ -45,21 +47,23 @@ def pieces(layers: Sequence[Any], params: Sequence[Mapping[str, Any]]) -> list[P
         if found is None:
             cut.append(Piece(i, (layer,)))
             continue
-        plain, crossbar = found
+        plain, crossbars = found
         before = cut[-1] if cut else None
         if before is None or before.params is None or "input" not in plain:
-            cut.append(Piece(i, (layer,), [plain], (crossbar,)))
+            cut.append(Piece(i, (layer,), [plain], (crossbars,)))
         else:
             together = (*before.layers, layer), [*before.params, plain]
-            cut[-1] = Piece(before.first, *together, (*before.arrays, crossbar))
+            cut[-1] = Piece(before.first, *together, (*before.arrays, crossbars))
     return cut
 
 
-def _fusible(layer: Any, params: Mapping[str, Any]) -> tuple[dict[str, Array], Any] | None:
+def _fusible(
+    layer: Any, params: Mapping[str, Any]
+) -> tuple[dict[str, Array], tuple[Any, Any]] | None:
     """The layer's parameters as plain arrays, if kernels can run it; else None.
 
-    "input" is left out where it is a crossbar that is more than its weights: the layer can be
-    driven. Where "recurrent" is one, that is given beside its weights.
+    Beside them the crossbars that its products are read from. "input" is left out where it is one
+    that kernels cannot read: the layer can be driven.
     """
     if not (type(layer) is LIF and type(layer.surrogate) is SuperSpike):
         return None
@@ -69,20 +73,22 @@ def _fusible(layer: Any, params: Mapping[str, Any]) -> tuple[dict[str, Array], A
         jax.default_backend() != "cpu" or not _kernels.available()
     ):
         return None
-    plain = {name: plain_weights(weight) for name, weight in params.items()}
-    crossbar = None
-    if layer.recurrent and plain["recurrent"] is None:
-        crossbar = params["recurrent"]
-        if not readable_in_kernels(crossbar):
-            if layer.implementation == "native":
-                raise ValueError(
-                    "LIF: implementation='native': expected recurrent weights that are a plain "
-                    "array, or a crossbar on a simulated chip with linear devices and converters "
-                    f"that do not clip, given {jax.typeof(crossbar)!r}"
-                )
-            return None
-        plain["recurrent"] = array.readout(crossbar)
-    return {name: weight for name, weight in plain.items() if weight is not None}, crossbar
+    plain, crossbars = {}, {}
+    for name, weight in params.items():
+        found = plain_weights(weight)
+        if found is None and readable_in_kernels(weight):
+            crossbars[name], found = weight, array.readout(weight)
+        if found is not None:
+            plain[name] = found
+    if layer.recurrent and "recurrent" not in plain:
+        if layer.implementation == "native":
+            raise ValueError(
+                "LIF: implementation='native': expected recurrent weights that are a plain "
+                "array, or a crossbar on a simulated chip with linear devices and converters "
+                f"that do not clip, given {jax.typeof(params['recurrent'])!r}"
+            )
+        return None
+    return plain, (crossbars.get("input"), crossbars.get("recurrent"))
 
 
 def run(
@@ -94,8 +100,11 @@ def run(
     is returned, and its membranes are empty.
     """
     assert piece.params is not None
-    types = tuple(None if w is None else jax.typeof(w) for w in piece.arrays)
-    parts = [None if w is None else primitives.parts(w) for w in piece.arrays]
+    types = tuple(
+        (_hijax.typeof(from_input), _hijax.typeof(from_recurrent))
+        for from_input, from_recurrent in piece.arrays
+    )
+    parts = [[None if w is None else primitives.parts(w) for w in pair] for pair in piece.arrays]
     chain = Chain(piece.layers, piece.driven, types)
     operands = Operands(xs, list(states), piece.params, parts, jnp.asarray(step, jnp.int32))
     out: Results = Run(chain, jax.tree.map(jax.typeof, operands), record)(*operands)

@@ -63,6 +63,14 @@ def project_sequence(
     return jax.vmap(lambda x, key: array.read(weight, x, key=key))(xs, keys)
 
 
+def project_sequence_apart(crossbar: Any, weight: Array, xs: Array, step: Any) -> Array:
+    """`project_sequence` with a crossbar whose weights, a plain array, are differentiated."""
+    seen = jax.lax.stop_gradient(jax.typeof(crossbar).chip.drive(xs))
+    constant = jax.lax.stop_gradient(weight)
+    read = project_sequence(crossbar, xs, step)
+    return read + (plain_product(weight, seen) - plain_product(constant, seen))
+
+
 def project_apart(crossbar: Any, weight: Array, x: Array, key: Array | None) -> Array:
     """`project` with a crossbar whose weights, a plain array, are what is differentiated."""
     read = array.read(crossbar, x, key=key)

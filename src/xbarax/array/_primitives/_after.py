@@ -25,8 +25,8 @@ class After(_hijax.Primitive):
 
     def expand(self, array, *others):
         ty = self.out_aval
-        state = _after(_common.state_of(array), list(others), chip=ty.chip)
-        return make_value(ty, state, array._key)
+        state, key = _common.held_by(array).tree
+        return make_value(ty, _after(state, list(others), chip=ty.chip), key)
 
     def batch_mapped(self, axis_data, args, dims):
         return after(*args), dims[0]

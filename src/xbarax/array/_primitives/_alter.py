@@ -9,21 +9,22 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax.array import _hijax
+from xbarax.array._held import Held
 from xbarax.array._primitives import _common
-from xbarax.array._type import make_value
+from xbarax.array._type import CrossbarType, holding
 
 
-@functools.partial(jax.jit, static_argnames=("chip", "name", "shared"))
+@functools.partial(jax.jit, static_argnames=("ty", "name", "shared"))
 def _alter(
-    state: Any, key: Any, operand: Array, *, chip: Any, name: str, shared: tuple[bool, ...]
-) -> Any:
-    def alter(state: Any, key: Array | None, operand: Array) -> Any:
-        return getattr(chip, name)(state, operand), key
+    held: Held, operand: Array, *, ty: CrossbarType, name: str, shared: tuple[bool, ...]
+) -> Held:
+    def alter(held: Held, operand: Array) -> Held:
+        state, key = held.tree
+        return Held(ty.packing, tree=(getattr(ty.chip, name)(state, operand), key))
 
     for lacks in reversed(shared):
-        held = None if lacks else 0
-        alter = jax.vmap(alter, (held, held, 0))
-    return jax.tree.map(jnp.copy, alter(state, key, operand))
+        alter = jax.vmap(alter, (None if lacks else 0, 0))
+    return jax.tree.map(jnp.copy, alter(held, operand))
 
 
 class Alter(_hijax.Primitive):
@@ -41,9 +42,8 @@ class Alter(_hijax.Primitive):
 
     def expand(self, array, operand):
         ty = self.in_avals[0]
-        held = array._state, array._key
-        state, key = _alter(*held, operand, chip=ty.chip, name=self.name, shared=self.shared)
-        return make_value(self.out_aval, state, key)
+        held = _alter(array._held, operand, ty=ty, name=self.name, shared=self.shared)
+        return holding(self.out_aval, held)
 
     def batch_mapped(self, axis_data, args, dims):
         (array, operand), (d_array, d_operand) = args, dims

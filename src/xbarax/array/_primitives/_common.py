@@ -8,6 +8,7 @@ from jax import numpy as jnp
 
 from xbarax import _kernels
 from xbarax.array import _hijax
+from xbarax.array._held import Held
 from xbarax.array._type import FLOAT32, CrossbarType
 from xbarax.chip import AbstractStatefulChip
 
@@ -18,12 +19,12 @@ def effects(ty: CrossbarType) -> frozenset:
     return _kernels.side_effect() | _hijax.io_effects()
 
 
-def state_of(array: Any) -> Any:
-    """The state of an array that is about to be used."""
+def held_by(array: Any) -> Held:
+    """What an array holds that is about to be used."""
     chip = array._type.chip
     if isinstance(chip, AbstractStatefulChip):
         chip.settle()
-    return array._state
+    return array._held
 
 
 def dense(*shape: int) -> Any:

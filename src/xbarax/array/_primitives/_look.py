@@ -9,25 +9,30 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax.array import _hijax
+from xbarax.array._held import Held
 from xbarax.array._primitives import _common
 from xbarax.array._type import CrossbarType
 from xbarax.chip import AbstractStatefulChip
 
 
 @functools.partial(jax.jit, static_argnames="ty")
-def _readout(state: Any, *, ty: CrossbarType) -> Array:
+def _readout(held: Held, *, ty: CrossbarType) -> Array:
     # A copy: a readout that shared its buffer with the array would die when the array is donated.
-    return jnp.copy(_common.vmapped(ty.chip.readout, len(ty.batch_shape))(state))
+    return jnp.copy(_of_state(ty, ty.chip.readout)(held))
 
 
 @functools.partial(jax.jit, static_argnames="ty")
-def _report(state: Any, *, ty: CrossbarType) -> dict[str, Array]:
-    return jax.tree.map(jnp.copy, _common.vmapped(ty.chip.report, len(ty.batch_shape))(state))
+def _report(held: Held, *, ty: CrossbarType) -> dict[str, Array]:
+    return jax.tree.map(jnp.copy, _of_state(ty, ty.chip.report)(held))
 
 
 @functools.partial(jax.jit, static_argnames=("ty", "name"))
-def _look(state: Any, *, ty: CrossbarType, name: str) -> Array:
-    return jnp.copy(_common.vmapped(getattr(ty.chip, name), len(ty.batch_shape))(state))
+def _look(held: Held, *, ty: CrossbarType, name: str) -> Array:
+    return jnp.copy(_of_state(ty, getattr(ty.chip, name))(held))
+
+
+def _of_state(ty: CrossbarType, look: Any) -> Any:
+    return _common.vmapped(lambda held: look(held.tree[0]), len(ty.batch_shape))
 
 
 class Readout(_hijax.Primitive):
@@ -39,7 +44,7 @@ class Readout(_hijax.Primitive):
         super().__init__((array,), array.dense, effects)
 
     def expand(self, array):
-        return _readout(_common.state_of(array), ty=self.in_avals[0])
+        return _readout(_common.held_by(array), ty=self.in_avals[0])
 
     def batch_mapped(self, axis_data, args, dims):
         return readout(args[0]), 0
@@ -93,7 +98,7 @@ class Report(Inspect):
         super().__init__((array,), jax.tree.map(batched, counters))
 
     def expand(self, array):
-        return _report(array._state, ty=self.in_avals[0])
+        return _report(array._held, ty=self.in_avals[0])
 
     def again(self, array):
         return report(array)
@@ -109,7 +114,7 @@ class Look(Inspect):
         super().__init__((array,), out, name=name)
 
     def expand(self, array):
-        return _look(array._state, ty=self.in_avals[0], name=self.name)
+        return _look(array._held, ty=self.in_avals[0], name=self.name)
 
     def again(self, array):
         return look(array, self.name)

@@ -23,9 +23,10 @@ class Parts(Inspect):
         super().__init__((array,), jax.tree.map(shaped, (state, key)))
 
     def expand(self, array):
-        data = None if array._key is None else jax.random.key_data(array._key)
+        state, key = _common.held_by(array).tree
+        data = None if key is None else jax.random.key_data(key)
         # Copies: JAX 0.10 cannot lower results that are constants.
-        return jax.tree.map(jnp.copy, (_common.state_of(array), data))
+        return jax.tree.map(jnp.copy, (state, data))
 
     def again(self, array):
         return parts(array)

@@ -7,8 +7,9 @@ import jax
 from jax import Array
 
 from xbarax.array import _hijax, _keys
+from xbarax.array._held import Held
 from xbarax.array._primitives import _common
-from xbarax.array._type import CrossbarType, make_value
+from xbarax.array._type import CrossbarType, holding, make_value
 from xbarax.chip import AbstractStatefulChip
 
 Change = Literal["update", "write", "pulse"]
@@ -21,21 +22,22 @@ _PASSES = {"update": (True, True), "write": (False, True), "pulse": (True, False
 
 
 @functools.partial(jax.jit, static_argnames="ty")
-def _program(weights: Array, key: Array | None, *, ty: CrossbarType) -> Any:
-    def one(w: Array, k: Array | None) -> Any:
+def _program(weights: Array, key: Array | None, *, ty: CrossbarType) -> Held:
+    def one(w: Array, k: Array | None) -> Held:
         use, keep = _keys.next_key(k)
-        return ty.chip.program(w, use), keep
+        return Held(ty.packing, tree=(ty.chip.program(w, use), keep))
 
     return _common.vmapped(one, len(ty.batch_shape))(weights, key)
 
 
 @functools.partial(jax.jit, static_argnames=("ty", "how"))
-def _change(state: Any, key: Array | None, operand: Array, *, ty: CrossbarType, how: Change) -> Any:
-    def one(s: Any, k: Array | None, operand: Array) -> Any:
-        use, keep = _keys.next_key(k)
-        return getattr(ty.chip, how)(s, operand, use), keep
+def _change(held: Held, operand: Array, *, ty: CrossbarType, how: Change) -> Held:
+    def one(held: Held, operand: Array) -> Held:
+        state, key = held.tree
+        use, keep = _keys.next_key(key)
+        return Held(ty.packing, tree=(getattr(ty.chip, how)(state, operand, use), keep))
 
-    return _common.vmapped(one, len(ty.batch_shape))(state, key, operand)
+    return _common.vmapped(one, len(ty.batch_shape))(held, operand)
 
 
 class Program(_hijax.Primitive):
@@ -51,7 +53,7 @@ class Program(_hijax.Primitive):
             _refuse_to_place(self.out_aval, weights)
             place = make_value(self.out_aval, self.chip.allocate(self.out_aval.shape), key)
             return change(place, weights, "write")
-        return make_value(self.out_aval, *_program(weights, key, ty=self.out_aval))
+        return holding(self.out_aval, _program(weights, key, ty=self.out_aval))
 
     def batch_mapped(self, axis_data, args, dims):
         weights, key = (_common.lead(axis_data, x, d) for x, d in zip(args, dims, strict=True))
@@ -84,8 +86,8 @@ class Update(_hijax.Primitive):
         super().__init__((array, operand), array, _common.effects(array), how=how)
 
     def expand(self, array, operand):
-        ty, state = self.out_aval, _common.state_of(array)
-        return make_value(ty, *_change(state, array._key, operand, ty=ty, how=self.how))
+        ty = self.out_aval
+        return holding(ty, _change(_common.held_by(array), operand, ty=ty, how=self.how))
 
     def batch_mapped(self, axis_data, args, dims):
         (array, operand), (d_array, d_operand) = args, dims

@@ -9,6 +9,7 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax.array import _hijax, _keys
+from xbarax.array._held import Held
 from xbarax.array._primitives import _common
 from xbarax.array._primitives._look import readout
 from xbarax.array._type import FLOAT32, CrossbarType
@@ -18,9 +19,10 @@ ReadKind = Literal["forward", "backward", "tangent", "inside"]
 
 @functools.partial(jax.jit, static_argnames=("ty", "transposed", "kind"))
 def _read(
-    state: Any, x: Array, key: Any, *, ty: CrossbarType, transposed: bool, kind: ReadKind
+    held: Held, x: Array, key: Any, *, ty: CrossbarType, transposed: bool, kind: ReadKind
 ) -> Array:
-    def one(s: Any, x: Array, k: Array | None) -> Array:
+    def one(held: Held, x: Array, k: Array | None) -> Array:
+        s, _ = held.tree
         if kind == "inside":
             return ty.chip.inside(s, x, k, transpose=transposed)
         if kind != "tangent":
@@ -32,7 +34,7 @@ def _read(
 
     groups = x.ndim - 2 - len(ty.batch_shape)
     return _common.vmapped(_common.vmapped(one, groups, (None, 0, 0)), len(ty.batch_shape))(
-        state, x, key
+        held, x, key
     )
 
 
@@ -62,8 +64,8 @@ class Read(_hijax.Primitive):
 
     def expand(self, array, x, key):
         ty = self.in_avals[0]
-        state = _common.state_of(array)
-        return _read(state, x, key, ty=ty, transposed=self.transposed, kind=self.kind)
+        held = _common.held_by(array)
+        return _read(held, x, key, ty=ty, transposed=self.transposed, kind=self.kind)
 
     def batch_mapped(self, axis_data, args, dims):
         (array, x, key), (d_array, d_x, d_key) = args, dims

@@ -66,7 +66,8 @@ class ExponentialStep(AbstractPulsed):
         down = 1 - self.amplitude_down * jnp.exp(-self.gamma_down * z)
         return jnp.maximum(up, 0), jnp.maximum(down, 0)
 
-    def slopes(self, own: Own) -> None:
+    @property
+    def slopes(self) -> None:
         """Not affine."""
         return None
 

@@ -49,6 +49,7 @@ class PowerStep(AbstractPulsed):
         up, down = (own.upper - state) / width, (state - own.lower) / width
         return jnp.maximum(up, 0) ** self.gamma_up, jnp.maximum(down, 0) ** self.gamma_down
 
-    def slopes(self, own: Own) -> None:
+    @property
+    def slopes(self) -> None:
         """Not affine, but for powers that other models are for."""
         return None

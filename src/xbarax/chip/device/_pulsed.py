@@ -2,8 +2,10 @@
 
 import abc
 import dataclasses
+import functools
 from typing import Any, final
 
+import jax
 import numpy as np
 from jax import Array, lax
 from jax import numpy as jnp
@@ -18,7 +20,7 @@ from xbarax.chip.device._check import (
     check_real,
 )
 from xbarax.chip.device._device import AbstractDevice
-from xbarax.chip.device._pulses import Own, Steps
+from xbarax.chip.device._pulses import Own, Slopes, Steps
 
 Cells = dict[str, Array]
 
@@ -110,11 +112,12 @@ class AbstractPulsed(AbstractDevice):
     def additive(self) -> bool:
         """Whether the noise of a step does not scale with `factors`."""
 
+    @property
     @abc.abstractmethod
-    def slopes(self, own: Own) -> tuple[Array, Array] | None:
-        """`1/w` at which the factors reach 0, where they are `1 − slope · w`, up and down.
+    def slopes(self) -> Slopes | None:
+        """The slopes up and down, where the factors are `1 − slope · w`; see `Slopes`.
 
-        None for models whose steps are not affine in the state.
+        None for models whose steps are not affine in the state: they go pulse by pulse.
         """
 
     @property
@@ -241,8 +244,7 @@ class AbstractPulsed(AbstractDevice):
         Failed cells get them too, and `pulses` counts them: whoever programs does not know.
         """
         pulse_key, write_key = _kernels.split(key)
-        steps = self._steps(self.own(cells["identity"], counts.shape))
-        state, cut = _pulses.respond(steps, cells["state"], counts, pulse_key)
+        state, cut = self._respond(cells["identity"], pulse_key, cells["state"], counts)
         if self.failed > 0:
             cut &= ~self._failed(cells)[0]
         pulsed = {
@@ -315,9 +317,46 @@ class AbstractPulsed(AbstractDevice):
         """Pulses given, cells that a bound stopped, and updates beyond `max_pulses`."""
         return {name: cells[name] for name in _COUNTERS}
 
+    def _respond(
+        self, identity: Array, key: Array, state: Array, counts: Array
+    ) -> tuple[Array, Array]:
+        """States after pulses, and which of them a bound cut off."""
+
+        def pure(identity: Array, key: Array, state: Array, counts: Array) -> tuple[Array, Array]:
+            steps = self._steps(self.own(identity, counts.shape))
+            return _pulses.respond(steps, state, counts, key)
+
+        if self.slopes is None or not _kernels.is_threefry(key):
+            return pure(identity, key, state, counts)
+        typed = lambda data: jax.random.wrap_key_data(data, impl="threefry2x32")
+        return _kernels.choose(
+            functools.partial(_kernels.pulse, self._as_kernels_take_them(self.slopes)),
+            lambda identity, key, *cells: pure(typed(identity), typed(key), *cells),
+            *map(jax.random.key_data, (identity, key)),
+            state,
+            counts,
+        )
+
+    def _as_kernels_take_them(self, slopes: Slopes) -> _kernels.PulsedCells:
+        return _kernels.PulsedCells(
+            step_up=self.steps[0],
+            step_down=self.steps[1],
+            step_spread=self.step_spread,
+            step_lognormal=self.step_lognormal,
+            asymmetry_spread=self.asymmetry_spread,
+            lower=self.lower,
+            upper=self.upper,
+            lower_spread=self.lower_spread,
+            upper_spread=self.upper_spread,
+            cycle_noise=self.cycle_noise,
+            slopes=slopes,
+            additive=self.additive,
+        )
+
     def _steps(self, own: Own) -> Steps:
         factors = lambda state: self.factors(state, own)
-        return Steps(own, factors, self.slopes(own), self.cycle_noise, self.additive)
+        slopes = None if self.slopes is None else _pulses.slopes(self.slopes, own)
+        return Steps(own, factors, slopes, self.cycle_noise, self.additive)
 
     def _begin(self, like: Array, start: float, own: Own) -> Array:
         """States that stand for the conductance `start`, or bounds where that is beyond them."""

@@ -1,7 +1,7 @@
 """What pulses do to the states of cells: many at once where that is exact, else one by one."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from jax import Array, lax
 from jax import numpy as jnp
@@ -23,6 +23,17 @@ class Own(NamedTuple):
     upper: Array
     step_up: Array
     step_down: Array
+
+
+Slopes = tuple[float, float] | Literal["bounds"]
+"""Of steps up and down, the same for all cells; or "bounds": 1/b of each cell's own bounds."""
+
+
+def slopes(of: Slopes, own: Own) -> tuple[Array, Array]:
+    """Those of each cell."""
+    if of == "bounds":
+        return 1 / own.upper, 1 / own.lower
+    return jnp.full_like(own.upper, of[0]), jnp.full_like(own.lower, of[1])
 
 
 class Steps(NamedTuple):
@@ -86,7 +97,7 @@ def _reach(steps: Steps, state: Array, up: Array) -> Array:
     size = jnp.where(up, own.step_up, own.step_down)
     move = size * jnp.maximum(jnp.where(up, *steps.factors(state)), 0)
     far = _FAR * steps.noise * size
-    ahead = jnp.where(up, own.upper - state, state - own.lower)
+    ahead = jnp.maximum(jnp.where(up, own.upper - state, state - own.lower), 0)
     behind = jnp.where(up, state - own.lower, own.upper - state)
     root = 2 * ahead / jnp.maximum(far + jnp.sqrt(far**2 + 4 * move * ahead), _TINY)
     pulses = root**2

@@ -6,7 +6,7 @@ from typing import final
 from jax import Array
 
 from xbarax.chip.device._pulsed import AbstractPulsed
-from xbarax.chip.device._pulses import Own
+from xbarax.chip.device._pulses import Own, Slopes
 
 
 @final
@@ -30,6 +30,7 @@ class SoftBounds(AbstractPulsed):
         """Linear between 1 at state 0 and 0 at the cell's bound."""
         return 1 - state / own.upper, 1 - state / own.lower
 
-    def slopes(self, own: Own) -> tuple[Array, Array]:
+    @property
+    def slopes(self) -> Slopes:
         """Zero at the cell's own bounds."""
-        return 1 / own.upper, 1 / own.lower
+        return "bounds"
