@@ -227,8 +227,10 @@ ffi::Error AnalogRead(ffi::ThreadPool pool, Numbers conductance, Numbers varianc
   call.path = {transposed, apart, inside ? AnalogResult::kInside : AnalogResult::kSums};
   call.array.column = column;
   call.array.coefficients = coefficients.begin();
-  if (std::min(dac_bits, adc_bits) < 0 || std::max(dac_bits, adc_bits) > 24)
-    return Refused("expected converters of 0 to 24 bits, given dac_bits " +
+  // With a sign, one bit has no level but zero.
+  if (std::min(dac_bits, adc_bits) < 0 || std::max(dac_bits, adc_bits) > 24 || dac_bits == 1 ||
+      (adc_signed && adc_bits == 1))
+    return Refused("expected converters of 0, or 2 (without a sign 1) to 24 bits, given dac_bits " +
                    std::to_string(dac_bits) + " and adc_bits " + std::to_string(adc_bits));
   call.converters = {v_read,     static_cast<int>(dac_bits),
                      dac_scaled, static_cast<int>(adc_bits),

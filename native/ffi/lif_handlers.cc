@@ -131,13 +131,18 @@ bool DescribesReads(const Call& call) {
   std::size_t ints = 0, floats = 0;
   for (std::size_t l = 0; l < call.size(); ++l)
     for (int64_t flag : {kInputReads, kRecurrentReads}) {
-      if (!call.has(l, flag)) continue;
+      if (!call.has(l, flag)) {
+        if (call.has(l, 2 * flag)) return false;  // reads backward alone
+        continue;
+      }
       const bool there = flag == kInputReads ? call.has_input(l) : call.has(l, kRecurrent);
       if (!there || call.reads.size() < ints + kIntsPerReads) return false;
       for (std::size_t k = 0; k < kIntsPerReads; ++k)
         if (call.reads[ints + k] < 0) return false;
-      for (std::size_t k : {8, 10, 12, 14})
-        if (call.reads[ints + k] > 24) return false;
+      for (std::size_t k : {8, 10, 12, 14}) {
+        const bool is_signed = k % 4 == 0 || call.reads[ints + k + 1] != 0;  // inputs' are
+        if (call.reads[ints + k] > 24 || (is_signed && call.reads[ints + k] == 1)) return false;
+      }
       if (call.reads[ints + 7] > 2) return false;
       floats += 1 + static_cast<std::size_t>(call.reads[ints]);
       ints += kIntsPerReads;

@@ -4,17 +4,11 @@
 #include <cstring>
 
 #include "kernels/dense.h"
+#include "kernels/lanes.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr std::size_t kBytes = 64;
-#elif defined(__AVX2__)
-constexpr std::size_t kBytes = 32;
-#else
-constexpr std::size_t kBytes = 16;
-#endif
 constexpr std::size_t kRows = 6, kVectors = 2;  // 12 registers accumulate
 constexpr std::size_t kDepth = 256;             // of a panel of b, which stays in the first cache
 constexpr std::size_t kPacked = 12;             // rows that are worth copying a panel for
@@ -22,8 +16,8 @@ constexpr std::size_t kBlock = 16;              // columns that are eliminated o
 
 template <class T>
 struct Vector {
-  typedef T Type __attribute__((vector_size(kBytes)));
-  static constexpr std::size_t kLanes = kBytes / sizeof(T);
+  typedef T Type __attribute__((vector_size(kVectorBytes)));
+  static constexpr std::size_t kLanes = kVectorBytes / sizeof(T);
 };
 
 // R rows by V vectors, or by one number where V is 0.
@@ -87,7 +81,7 @@ template <class T, std::size_t V>
 void Packed(T sign, const T* a, std::size_t a_stride, const T* b, std::size_t b_stride, T* c,
             std::size_t c_stride, std::size_t rows, std::size_t depth, std::size_t width) {
   constexpr std::size_t size = V * Vector<T>::kLanes;
-  alignas(kBytes) T panel[kDepth * size];
+  alignas(kVectorBytes) T panel[kDepth * size];
   for (std::size_t begin = 0; begin < depth; begin += kDepth) {
     const std::size_t some = depth - begin < kDepth ? depth - begin : kDepth;
     for (std::size_t k = 0; k < some; ++k) {

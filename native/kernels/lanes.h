@@ -15,12 +15,13 @@ namespace xbarax {
 namespace {  // of its own in each source
 
 #if defined(__AVX512F__)
-constexpr std::size_t kLanes = 16;
+constexpr std::size_t kVectorBytes = 64;
 #elif defined(__AVX2__)
-constexpr std::size_t kLanes = 8;
+constexpr std::size_t kVectorBytes = 32;
 #else
-constexpr std::size_t kLanes = 4;
+constexpr std::size_t kVectorBytes = 16;
 #endif
+constexpr std::size_t kLanes = kVectorBytes / sizeof(float);
 
 typedef std::uint32_t Words __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
 typedef std::int32_t Ints __attribute__((vector_size(kLanes * sizeof(std::int32_t))));

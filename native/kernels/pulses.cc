@@ -52,7 +52,8 @@ void Pulse(const PulsedCells& cells, RandomKey identity, RandomKey key, std::siz
       to[k] = state[k], cut[k] = false;
       if (pulses[k] == 0) continue;
       rows.numbers[active] = static_cast<std::uint32_t>(k);
-      rows.state[active] = state[k], rows.left[active] = pulses[k], rows.cut[active] = 0;
+      rows.state[active] = state[k], rows.left[active] = std::max(pulses[k], -INT32_MAX),
+      rows.cut[active] = 0;
       ++active;
     }
     if (active != 0) steps.own(cells, own, rows.Get(active));

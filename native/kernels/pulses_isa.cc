@@ -43,9 +43,13 @@ inline Floats LogOneMinus(Floats a) {
   return Select(lost == 0.0f, -a, -log * (a / Select(lost == 0.0f, All(1), lost)));
 }
 
-// e^x - 1, for |x| up to 80; -1 below.
-inline Floats ExpMinusOne(Floats x) {
-  x = x < -80.0f ? All(-80.0f) : x;
+// e^x = 2^k (1 + rest), with a rest that has its digits where it is small. |x| up to 126 ln 2.
+struct Power {
+  Ints k;
+  Floats rest;
+};
+
+inline Power PowerOf(Floats x) {
   const Floats scaled = x * 1.44269504f;
   const Ints k =
       __builtin_convertvector(scaled + Select(scaled < 0.0f, All(-0.5f), All(0.5f)), Ints);
@@ -56,9 +60,22 @@ inline Floats ExpMinusOne(Floats x) {
   series = series * r + 1.0f / 24;
   series = series * r + 1.0f / 6;
   series = series * r + 0.5f;
-  series = r + r * r * series;
-  const Floats power = BitCast<Floats>((k + 127) << 23);
-  return power * series + (power - 1.0f);
+  return {k, r + r * r * series};
+}
+
+inline Floats TwoTo(Ints k) { return BitCast<Floats>((k + 127) << 23); }
+
+// e^x - 1 for x up to 80; -1 where that is all that is left.
+inline Floats ExpMinusOne(Floats x) {
+  const Power power = PowerOf(x < -80.0f ? All(-80.0f) : x);
+  return TwoTo(power.k) * power.rest + (TwoTo(power.k) - 1.0f);
+}
+
+// e^x, at most e^87 and at least e^-87.
+inline Floats Exp(Floats x) {
+  x = x < -87.0f ? All(-87.0f) : x;
+  const Power power = PowerOf(x > 87.0f ? All(87.0f) : x);
+  return TwoTo(power.k) * (1.0f + power.rest);
 }
 
 // The normal numbers of a key that the block's cells have.
@@ -85,8 +102,7 @@ void Own(const PulsedCells& cells, const RandomKey* keys, const PulsedBatch& bat
     Floats gain[kVectors], up[kVectors], lower[kVectors], upper[kVectors];
     if (cells.lognormal) {
       Normals(keys[0], numbers, gain);
-      for (std::size_t v = 0; v < kVectors; ++v)
-        gain[v] = 1.0f + ExpMinusOne(cells.step_spread * gain[v]);
+      for (std::size_t v = 0; v < kVectors; ++v) gain[v] = Exp(cells.step_spread * gain[v]);
     } else {
       Spread(cells.step_spread, keys[0], numbers, gain);
       for (std::size_t v = 0; v < kVectors; ++v) gain[v] = Magnitude(gain[v]);

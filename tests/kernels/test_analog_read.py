@@ -318,8 +318,9 @@ def test_the_handler_prints_the_shapes_that_do_not_match(shapes):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"adc_bits": np.int64(25)}, "0 to 24 bits, given dac_bits 0 and adc_bits 25"),
-        ({"dac_bits": np.int64(-1)}, "0 to 24 bits, given dac_bits -1 and adc_bits 0"),
+        ({"adc_bits": np.int64(25)}, "to 24 bits, given dac_bits 0 and adc_bits 25"),
+        ({"dac_bits": np.int64(-1)}, "to 24 bits, given dac_bits -1 and adc_bits 0"),
+        ({"dac_bits": np.int64(1)}, "to 24 bits, given dac_bits 1 and adc_bits 0"),
         ({"adc_range": "own"}, "adc_range read, fixed or calibrated, given own"),
         ({"adc_range": "calibrated", "adc_bits": np.int64(8)}, "do not match"),
         ({"apart": True}, "do not match"),

@@ -19,6 +19,9 @@ DEVICES = {
     "without slopes": xb.device.LinearStep(
         gamma_up=0.0, gamma_down=0.0, additive_noise=True, cycle_noise=0.0, step_spread=0.0
     ),
+    "lognormal": xb.device.ConstantStep(
+        step_up=0.1, step_lognormal=True, step_spread=6.0, lower_spread=0.0, cycle_noise=0.0
+    ),
     "large steps": xb.device.SoftBounds(step_up=0.4, step_down=0.9, cycle_noise=0.2),
 }
 IDENTITY, KEY = jax.random.key(3), jax.random.key(4)
@@ -67,6 +70,27 @@ def test_a_cell_does_not_depend_on_the_others():
     some = jnp.arange(1000) % 7 == 2
     few = pulsed("native", device, state, jnp.where(some, counts, 0))["state"]
     np.testing.assert_array_equal(few, jnp.where(some, every, state))
+
+
+def test_small_lognormal_steps_keep_their_digits():
+    device = xb.device.ConstantStep(
+        step_up=1e-3, step_lognormal=True, step_spread=5.0, upper=1e30, upper_spread=0.0,
+        asymmetry_spread=0.0, cycle_noise=0.0,
+    )  # fmt: skip
+    state = jnp.zeros((1000,))
+    moved = pulsed("native", device, state, jnp.full(state.shape, 64, jnp.int32))["state"]
+    xi = np.asarray(jax.random.normal(jax.random.split(IDENTITY, 4)[0], state.shape), np.float64)
+    np.testing.assert_allclose(moved, 64e-3 * np.exp(5.0 * xi), rtol=2e-5)
+
+
+@pytest.mark.parametrize("word", ["native", "jax"])
+def test_infinite_steps_end_at_a_bound(word):
+    device = xb.device.SoftBounds(step_lognormal=True, step_spread=30.0, cycle_noise=0.1)
+    own = device.own(IDENTITY, (500,))
+    counts = jnp.full((500,), 3, jnp.int32)
+    state = np.asarray(pulsed(word, device, jnp.zeros((500,)), counts)["state"])
+    beyond = (state > 1.00001 * own.upper) | (state < 1.00001 * own.lower)
+    assert not np.any(beyond)
 
 
 def test_batches_are_one_call():

@@ -71,6 +71,16 @@ def inside(chip: "Chip", state: State, inputs: Array, key: Array | None, transpo
     `tiles` are those along the inputs of the read, `n` its outputs. A sum counts as clipped where
     any of its planes' currents is, or that of its reference column.
     """
+    pure = functools.partial(_inside_in_jax, chip, transpose=transpose)
+    if not _native_reads(chip, state, key, backward=False):
+        return pure(state, inputs, key)
+    native = functools.partial(_inside_natively, chip, transpose=transpose)
+    return _choose(native, pure, state, inputs, key)
+
+
+def _inside_in_jax(
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool
+) -> Array:
     seen = chip.tiling(state)
     lines = _line_inputs(chip, seen, inputs, transpose, backward=False)
     sums = line_currents(chip, state, lines, key, transpose)

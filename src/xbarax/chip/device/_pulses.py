@@ -72,6 +72,7 @@ def respond(steps: Steps, state: Array, counts: Array, key: Array) -> tuple[Arra
         if steps.noise > 0:
             xi = _kernels.normal(_kernels.fold_in(key, number), state.shape, state.dtype)
         n = jnp.clip(_reach(steps, state, up), 1, jnp.maximum(left, 1)).astype(jnp.int32)
+        n = jnp.maximum(n, 1)  # also where the reach of an infinite step is no number
         stepped = _step(steps, state, up, xi)
         moved = stepped if steps.slopes is None else _leap(steps, state, up, n, xi, stepped)
         clipped = jnp.clip(moved, own.lower, own.upper)
