@@ -298,10 +298,10 @@ def _without_xs(pulled: Pulled, with_xs: bool) -> Pulled:
 
 
 def _no_tangent(tree: Any) -> Any:
-    return jax.tree.map(_zero, tree)
+    return jax.tree.map(zero_tangent, tree)
 
 
-def _zero(leaf: Any) -> Any:
+def zero_tangent(leaf: Any) -> Any:
     """The tangent of what does not change."""
     if jnp.issubdtype(leaf.dtype, jnp.floating):
         return jnp.zeros(leaf.shape, leaf.dtype)
@@ -310,4 +310,4 @@ def _zero(leaf: Any) -> Any:
 
 def filled(like: Any, given: Any) -> Any:
     """What is given, with zeros where it has None, in the shapes of `like`."""
-    return jax.tree.map(lambda leaf, x: _zero(leaf) if x is None else x, like, given)
+    return jax.tree.map(lambda leaf, x: zero_tangent(leaf) if x is None else x, like, given)

@@ -1,13 +1,19 @@
-"""The primitives of a chain: how `vmap` and derivatives go through its kernels."""
+"""The primitives of a chain: how `vmap` and derivatives go through its kernels.
+
+They are primitives of plain arrays, so that compiled programs are called without a detour through
+Python. `custom_vjp` has no forward mode, `custom_jvp` no reverse pass of its own, and neither lets
+`vmap` take copies for samples.
+"""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import Array
 from jax import numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
-from xbarax.array import _hijax
 from xbarax.snn._chain import (
     Chain,
     Operands,
@@ -19,192 +25,237 @@ from xbarax.snn._chain import (
     run_in_jax,
     run_natively,
     run_traced,
+    zero_tangent,
 )
 
 
-def _vmapped(function: Any, axes: int) -> Any:
-    for _ in range(axes):
-        function = jax.vmap(function)
-    return function
+class Run(NamedTuple):
+    """What is static of a run: the chain, what it gives, and the leading axes of its operands."""
+
+    chain: Chain
+    record: bool
+    axes: int = 0
+
+    def over_axes(self, fn: Any) -> Any:
+        """`fn` of operands without leading axes, for those with them."""
+        for _ in range(self.axes):
+            fn = jax.vmap(fn)
+        return fn
+
+    def batched(self) -> "Run":
+        """A run with one more leading axis."""
+        return self._replace(axes=self.axes + 1)
 
 
-class Run(_hijax.Primitive):
-    """Operands -> Results, each with the same leading batch axes."""
-
-    def __init__(self, chain: Chain, operands: Operands, record: bool, axes: int = 0):
-        of_one = jax.tree.map(lambda ty: jax.ShapeDtypeStruct(ty.shape[axes:], ty.dtype), operands)
-        front = operands.xs.shape[:axes]
-        shapes = jax.eval_shape(functools.partial(run_in_jax, chain, record), *of_one)
-        out = jax.tree.map(lambda s: _hijax.ShapedArray((*front, *s.shape), s.dtype), shapes)
-        super().__init__(tuple(operands), out, chain=chain, record=record, axes=axes)
-
-    def expand(self, *operands):
-        def one(*operands: Any) -> Results:
-            native = lambda *given: run_natively(self.chain, self.record, False, *given)[0]
-            pure = functools.partial(run_in_jax, self.chain, self.record)
-            return as_implemented(self.chain, native, pure, *operands)
-
-        return _vmapped(one, self.axes)(*operands)
-
-    def batch_mapped(self, axis_data, args, dims):
-        # Noise is a function of a sample's place in its batch.
-        shared = [dim is None for dim in jax.tree.leaves(dims[2], is_leaf=lambda d: d is None)]
-        if not self.chain.reads and all(shared) and dims[4] is None:
-            return self._as_samples(axis_data, args, dims)
-        led = _led(axis_data, args, dims)
-        out = Run(self.chain, _types(led), self.record, self.axes + 1)(*led)
-        return out, jax.tree.map(lambda _: 0, out)
-
-    def _as_samples(self, axis_data, args, dims):
-        """Copies that share their parameters are more samples."""
-        xs, states, params, parts, step = args
-        at = self.axes
-        xs = _lead(axis_data, xs, dims[0], at + 1)  # (…, time, copies, batch, inputs)
-        states = jax.tree.map(functools.partial(_lead, axis_data, at=at), states, dims[1])
-        joined = lambda x, axis: x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
-        operands = Operands(
-            joined(xs, at + 1), jax.tree.map(lambda s: joined(s, at), states), params, parts, step
-        )
-        out = Run(self.chain, _types(operands), self.record, at)(*operands)
-        size = axis_data.size
-        apart = lambda x, axis: x.reshape(*x.shape[:axis], size, -1, *x.shape[axis + 1 :])
-        out = Results(
-            apart(out.spikes, at + 1),
-            jax.tree.map(lambda s: apart(s, at), out.states),
-            [apart(m, at + 1) for m in out.membranes],
-        )
-        places = Results(
-            at + 1, jax.tree.map(lambda _: at, out.states), [at + 1 for _ in out.membranes]
-        )
-        return out, places
-
-    def _with_trace(self, *operands):
-        traced = functools.partial(run_traced, self.chain, self.record)
-        return _vmapped(traced, self.axes)(*operands)
-
-    def vjp_fwd(self, nonzeros, *operands):
-        out, trace = self._with_trace(*operands)
-        # What nobody asks for costs a product; the flag is in the residuals' tree.
-        return out, (operands, trace, () if nonzeros[0] else None)
-
-    def vjp_bwd_retval(self, residuals, cotangents):
-        operands, trace, xs_wanted = residuals
-        return _pulled(self, operands, trace, cotangents, xs_wanted is not None)
-
-    def jvp(self, primals, tangents):
-        out, trace = self._with_trace(*primals)
-        return out, self.linearized((primals, trace), *tangents)
-
-    def lin(self, nonzeros, *operands):
-        out, trace = self._with_trace(*operands)
-        return out, (operands, trace)
-
-    def linearized(self, residuals, *tangents):
-        operands, trace = residuals
-        none = lambda leaf: None if _hijax.is_zero(leaf) else leaf
-        return _bind_tangent(
-            self, operands, trace, jax.tree.map(none, tangents, is_leaf=_hijax.is_zero)
-        )
+def run_chain(chain: Chain, record: bool, operands: Operands) -> Results:
+    """Operands to results."""
+    return _bind_run(Run(chain, record), operands)
 
 
-def _types(operands: Any) -> Operands:
-    return Operands(*jax.tree.map(jax.typeof, tuple(operands)))
+def _bind_run(run: Run, operands: Operands) -> Results:
+    leaves, tree = jax.tree.flatten(operands)
+    out = _run_p.bind(*leaves, run=run, tree=tree)
+    return jax.tree.unflatten(jax.tree.structure(_shapes(run, operands)), out)
 
 
-def _lead(axis_data: Any, x: Array, dim: Any, at: int = 0) -> Array:
-    """`x` with its mapped axis at position `at`, made where it is not mapped."""
+def _shapes(run: Run, operands: Any) -> Any:
+    """The shapes of the results, from operands or their shapes."""
+    many = operands.xs.shape[: run.axes + 2]  # time and batch
+    shape: Any = lambda layer: jax.ShapeDtypeStruct((*many, layer.size), jnp.float32)
+    like = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    layers = run.chain.layers
+    membranes = list(map(shape, layers)) if run.record else []
+    return Results(shape(layers[-1]), jax.tree.map(like, operands.states), membranes)
+
+
+def _with_trace(run: Run, operands: Any) -> Any:
+    return run.over_axes(functools.partial(run_traced, run.chain, run.record))(*operands)
+
+
+# ---- A run ---------------------------------------------------------------------------------------
+
+
+def _run_expanded(*leaves: Any, run: Run, tree: Any) -> list[Any]:
+    def one(*operands: Any) -> Results:
+        native = lambda *given: run_natively(run.chain, run.record, False, *given)[0]
+        pure = functools.partial(run_in_jax, run.chain, run.record)
+        return as_implemented(run.chain, native, pure, *operands)
+
+    return jax.tree.leaves(run.over_axes(one)(*jax.tree.unflatten(tree, leaves)))
+
+
+def _run_types(*types: Any, run: Run, tree: Any) -> list[Any]:
+    return _types(_shapes(run, jax.tree.unflatten(tree, types)))
+
+
+def _run_differentiated(primals: Any, tangents: Any, *, run: Run, tree: Any) -> Any:
+    operands = jax.tree.unflatten(tree, primals)
+    out, trace = _with_trace(run, operands)
+    known = [None if _is_zero(dot) else dot for dot in tangents]
+    dots = _bind_tangent(run, operands, trace, jax.tree.unflatten(tree, known))
+    return jax.tree.leaves(out), jax.tree.leaves(dots)
+
+
+def _run_batched(args: Any, dims: Any, *, run: Run, tree: Any) -> Any:
+    size = _size(args, dims)
+    placed: Any = jax.tree.unflatten(tree, list(map(_Placed, args, dims)))
+    # Noise is a function of a sample's place in its batch.
+    shared = all(x.dim is None for x in jax.tree.leaves(placed.params, is_leaf=_is_placed))
+    if shared and not run.chain.reads and placed.step.dim is None:
+        return _run_as_samples(placed, size, run)
+    out = _bind_run(run.batched(), _led(placed, size))
+    return jax.tree.leaves(out), [0] * len(jax.tree.leaves(out))
+
+
+def _run_as_samples(placed: Any, size: int, run: Run) -> Any:
+    """Copies that share their parameters are more samples."""
+    at = run.axes
+    xs = _lead(placed.xs, size, at + 1)  # (…, time, copies, batch, inputs)
+    states = _led(placed.states, size, at)
+    joined = lambda x, axis: x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+    operands = placed._replace(
+        xs=joined(xs, at + 1),
+        states=jax.tree.map(lambda s: joined(s, at), states),
+        params=jax.tree.map(lambda x: x.values, placed.params, is_leaf=_is_placed),
+        step=placed.step.values,
+    )
+    out = _bind_run(run, operands)
+    apart = lambda x, axis: x.reshape(*x.shape[:axis], size, -1, *x.shape[axis + 1 :])
+    states_at = jax.tree.map(lambda _: at, out.states)
+    places = jax.tree.map(lambda _: at + 1, out)._replace(states=states_at)
+    return jax.tree.leaves(jax.tree.map(apart, out, places)), jax.tree.leaves(places)
+
+
+# ---- Its tangent ---------------------------------------------------------------------------------
+# Operands, trace and the operands' tangents (None: zero) to those of the results. In plain JAX, but
+# for its transpose, which is the kernels' backward pass: so reverse mode comes to that.
+
+
+def _bind_tangent(run: Run, operands: Any, trace: Any, tangents: Any) -> Results:
+    leaves, tree = jax.tree.flatten((operands, trace, tangents))
+    out = _tangent_p.bind(*leaves, run=run, tree=tree)
+    return jax.tree.unflatten(jax.tree.structure(_shapes(run, operands)), out)
+
+
+def _tangent_in_jax(run: Run, operands: Any, tangents: Any) -> Results:
+    def one(operands: Any, tangents: Any) -> Results:
+        pure = functools.partial(run_in_jax, run.chain, run.record)
+        return jax.jvp(pure, tuple(operands), tuple(filled(operands, tangents)))[1]
+
+    return run.over_axes(one)(operands, tangents)
+
+
+def _tangent_expanded(*leaves: Any, run: Run, tree: Any) -> list[Any]:
+    operands, _, tangents = jax.tree.unflatten(tree, leaves)
+    return jax.tree.leaves(_tangent_in_jax(run, operands, tangents))
+
+
+def _tangent_types(*types: Any, run: Run, tree: Any) -> list[Any]:
+    operands, _, _ = jax.tree.unflatten(tree, types)
+    return _types(_shapes(run, operands))
+
+
+def _tangent_differentiated(primals: Any, dots: Any, *, run: Run, tree: Any) -> Any:
+    out = _tangent_p.bind(*primals, run=run, tree=tree)
+    full = [zero_tangent(x) if _is_zero(dot) else dot for x, dot in zip(primals, dots, strict=True)]
+    operands, _, tangents = jax.tree.unflatten(tree, primals)
+    operands_dot, _, tangents_dot = jax.tree.unflatten(tree, full)
+    in_jax = functools.partial(_tangent_in_jax, run)
+    _, out_dot = jax.jvp(in_jax, (operands, tangents), (operands_dot, tangents_dot))
+    return out, jax.tree.leaves(out_dot)
+
+
+def _tangent_batched(args: Any, dims: Any, *, run: Run, tree: Any) -> Any:
+    placed = jax.tree.unflatten(tree, list(map(_Placed, args, dims)))
+    out = _bind_tangent(run.batched(), *_led(placed, _size(args, dims)))
+    return jax.tree.leaves(out), [0] * len(jax.tree.leaves(out))
+
+
+def _tangent_transposed(cotangents: Any, *args: Any, run: Run, tree: Any) -> Any:
+    operands, trace, _ = jax.tree.unflatten(tree, args)
+    _, _, places = jax.tree.unflatten(tree, range(len(args)))  # of the tangents among `args`
+    results = jax.tree.structure(_shapes(run, operands))
+    given = jax.tree.unflatten(results, [None if _is_zero(ct) else ct for ct in cotangents])
+    with_xs = places.xs is not None  # what nobody asks for costs a product
+    pulled = _pulled(run, operands, trace, given, with_xs)
+    out: list[Any] = [None] * len(args)
+
+    def put(place: int | None, cotangent: Array | None) -> None:
+        if place is not None and ad.is_undefined_primal(args[place]):
+            out[place] = cotangent
+
+    absent = lambda x: x is None
+    for name in Pulled._fields:
+        jax.tree.map(put, getattr(places, name), getattr(pulled, name), is_leaf=absent)
+    return out
+
+
+def _pulled(run: Run, operands: Any, trace: Any, given: Results, with_xs: bool) -> Pulled:
+    """The cotangents of the operands; those given may be None."""
+    states = filled(operands[1], given.states)
+    back = functools.partial(run_backward, run.chain, run.record, with_xs)
+    return run.over_axes(back)(operands, trace, given._replace(states=states))
+
+
+# ---- Batching ------------------------------------------------------------------------------------
+
+
+class _Placed(NamedTuple):
+    """An array, and which of its axes is mapped."""
+
+    values: Any
+    dim: int | None
+
+
+def _is_placed(x: Any) -> bool:
+    return isinstance(x, _Placed)
+
+
+def _size(args: Any, dims: Any) -> int:
+    return next(x.shape[dim] for x, dim in zip(args, dims, strict=True) if dim is not None)
+
+
+def _lead(placed: Any, size: int, at: int = 0) -> Array:
+    """Values with their mapped axis at position `at`, made where they are not mapped."""
+    x, dim = placed
     if dim is None:
-        shape = (*x.shape[:at], axis_data.size, *x.shape[at:])
+        shape = (*x.shape[:at], size, *x.shape[at:])
         return jnp.broadcast_to(jnp.expand_dims(x, at), shape)
     return jnp.moveaxis(x, dim, at)
 
 
-def _led(axis_data: Any, args: Any, dims: Any) -> Any:
-    return jax.tree.map(functools.partial(_lead, axis_data), args, dims)
+def _led(tree: Any, size: int, at: int = 0) -> Any:
+    return jax.tree.map(lambda x: _lead(x, size, at), tree, is_leaf=_is_placed)
 
 
-class Tangent(_hijax.Primitive):
-    """Operands, trace, the operands' tangents (None: zero) -> those of the Results.
-
-    In plain JAX, but for its transpose, which is the kernels' backward pass: so `jax.checkpoint`,
-    which differentiates by tangents and transposition, comes to what `vjp` gives.
-    """
-
-    def __init__(self, run: Run, operands: Any, trace: Any, tangents: Any):
-        super().__init__((operands, trace, tangents), run.out_aval, run=run)
-
-    def expand(self, operands, trace, tangents):
-        return self._by_jax(operands, tangents)
-
-    def _by_jax(self, operands, tangents):
-        def one(operands: Any, tangents: Any) -> Results:
-            dots = filled(operands, tangents)
-            return jax.jvp(
-                functools.partial(run_in_jax, self.run.chain, self.run.record), operands, dots
-            )[1]
-
-        return _vmapped(one, self.run.axes)(operands, tangents)
-
-    def transpose(self, cotangents, operands, trace, accumulators):
-        if all(map(_hijax.is_zero, _leaves(cotangents))):
-            return
-        wanted = accumulators[0] is not None
-        pulled = _pulled(self.run, operands, trace, cotangents, wanted)[:3]
-
-        def accumulate(_, cotangent, accumulator):
-            if accumulator is not None:
-                accumulator.accum(cotangent)
-
-        jax.tree.map(accumulate, operands[:3], pulled, accumulators[:3])
-
-    def batch_mapped(self, axis_data, args, dims):
-        led = _led(axis_data, args, dims)
-        operands, trace, tangents = led
-        run = Run(self.run.chain, _types(operands), self.run.record, self.run.axes + 1)
-        out = _bind_tangent(run, *led)
-        return out, jax.tree.map(lambda _: 0, out)
-
-    def vjp_fwd(self, nonzeros, operands, trace, tangents):
-        return jax.vjp(self._by_jax, operands, tangents)
-
-    def vjp_bwd_retval(self, pull, cotangents):
-        operands, tangents = pull(
-            jax.tree.map(_hijax.instantiate_zeros, cotangents, is_leaf=_hijax.is_zero)
-        )
-        return operands, jax.tree.map(_hijax.zero_cotangent, self.in_avals[1]), tangents
-
-    def jvp(self, primals, tangents):
-        return self(*primals), self.linearized(primals, *tangents)
-
-    def lin(self, nonzeros, *primals):
-        return self(*primals), primals
-
-    def linearized(self, residuals, operands_dot, trace_dot, tangents_dot):
-        operands, _, tangents = residuals
-        dots = jax.tree.map(
-            _hijax.instantiate_zeros, (operands_dot, tangents_dot), is_leaf=_hijax.is_zero
-        )
-        return jax.jvp(self._by_jax, (operands, tangents), dots)[1]
+# ---- What JAX is told ----------------------------------------------------------------------------
 
 
-def _bind_tangent(run: Run, operands: Any, trace: Any, tangents: Any) -> Results:
-    given = (tuple(operands), trace, tangents)
-    return Tangent(run, *jax.tree.map(jax.typeof, given))(*given)
+def _is_zero(tangent: Any) -> bool:
+    return type(tangent) is ad.Zero
 
 
-def _leaves(tree: Any) -> list[Any]:
-    return jax.tree.leaves(tree, is_leaf=_hijax.is_zero)
+def _types(shapes: Any) -> list[Any]:
+    return [jax.core.ShapedArray(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(shapes)]
 
 
-def _pulled(run: Run, operands: Any, trace: Any, cotangents: Results, with_xs: bool) -> Any:
-    """The cotangents of the operands; those of xs are zero where they are not wanted."""
-    none: Any = lambda leaf: None if _hijax.is_zero(leaf) else leaf
-    dense = functools.partial(jax.tree.map, _hijax.instantiate_zeros, is_leaf=_hijax.is_zero)
-    given = Results(
-        none(cotangents.spikes), dense(cotangents.states), list(map(none, cotangents.membranes))
-    )
-    back = functools.partial(run_backward, run.chain, run.record, with_xs)
-    pulled: Pulled = _vmapped(back, run.axes)(operands, trace, given)
-    xs = pulled.xs if with_xs else _hijax.zero_cotangent(run.in_avals[0])
-    others = jax.tree.map(_hijax.zero_cotangent, run.in_avals[3:])
-    return xs, pulled.states, pulled.params, *others
+def _primitive(name: str, expanded: Any, types: Any, differentiated: Any, batched: Any) -> Any:
+    primitive = Primitive(name)
+    primitive.multiple_results = True
+    primitive.def_impl(expanded)
+    primitive.def_abstract_eval(types)
+    mlir.register_lowering(primitive, mlir.lower_fun(expanded, multiple_results=True))
+    ad.primitive_jvps[primitive] = differentiated
+    batching.primitive_batchers[primitive] = batched
+    return primitive
+
+
+_run_p = _primitive("lif_chain", _run_expanded, _run_types, _run_differentiated, _run_batched)
+_tangent_p = _primitive(
+    "lif_chain_tangent",
+    _tangent_expanded,
+    _tangent_types,
+    _tangent_differentiated,
+    _tangent_batched,
+)
+ad.primitive_transposes[_tangent_p] = _tangent_transposed

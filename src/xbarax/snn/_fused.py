@@ -10,8 +10,8 @@ from jax import numpy as jnp
 from xbarax import _kernels, array
 from xbarax.array import _hijax
 from xbarax.array import _primitives as primitives
-from xbarax.snn._chain import Chain, Operands, Params, Results
-from xbarax.snn._chain_primitive import Run
+from xbarax.snn._chain import Chain, Operands, Params
+from xbarax.snn._chain_primitive import run_chain
 from xbarax.snn.neuron import LIF, LayerRecord, LIFState
 from xbarax.snn.surrogate import SuperSpike
 from xbarax.snn.weights import plain_weights, readable_in_kernels
@@ -107,7 +107,7 @@ def run(
     parts = [[None if w is None else primitives.parts(w) for w in pair] for pair in piece.arrays]
     chain = Chain(piece.layers, piece.driven, types)
     operands = Operands(xs, list(states), piece.params, parts, jnp.asarray(step, jnp.int32))
-    out: Results = Run(chain, jax.tree.map(jax.typeof, operands), record)(*operands)
+    out = run_chain(chain, record, operands)
     if not record:
         return [LayerRecord(out.spikes, jnp.zeros((0,)))], out.states
     spikes = [
