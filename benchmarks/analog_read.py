@@ -13,13 +13,13 @@ import dataclasses
 import json
 import os
 import platform
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import turns
+from argument_types import count, new_file
 from jax import Array
 from jax import numpy as jnp
 
@@ -45,9 +45,9 @@ PRODUCT = "x @ w.T"
 def main() -> None:
     """Prints a table for each size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--rounds", type=count, default=21)
     parser.add_argument("--sizes", nargs="+", type=int, choices=INPUTS, default=list(INPUTS))
-    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
     print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
     results = {}
@@ -68,9 +68,7 @@ def measure(size: int, rows: int, rounds: int) -> dict[str, dict[str, float]]:
     times: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(rounds):
         for name, run in programs.items():
-            begin = time.perf_counter()
-            run()
-            times[name].append(1e3 * (time.perf_counter() - begin))
+            times[name].append(turns.mean_ms(run))
     return {
         name: {
             "ms": float(np.median(taken)),

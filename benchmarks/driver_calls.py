@@ -22,6 +22,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from argument_types import count
 from jax import numpy as jnp
 
 import xbarax as xb
@@ -36,7 +37,7 @@ LOOPS, CALLS = 20, 2000  # in a round
 def main() -> None:
     """Prints a line for each size, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--rounds", type=count, default=21)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
         path = compile_driver(Path(folder))
@@ -118,9 +119,9 @@ def count_calls(folder: Path) -> None:
     calls = xb.hardware.read_recording(chip.record).calls
     counts = collections.Counter((call.call, call.n) for call in calls)
     print("calls of a training step of the notebook's network, and vectors in each:")
-    for (name, n), count in counts.items():
+    for (name, n), times in counts.items():
         if name in ("read", "read_transposed", "update"):
-            print(f"  {count:4} × {name}" + (f" of {n}" if n else ""))
+            print(f"  {times:4} × {name}" + (f" of {n}" if n else ""))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from argument_types import count, new_file
 
 import xbarax as xb
 from xbarax import snn
@@ -176,8 +177,8 @@ def main() -> None:
     """Runs both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("notebook", type=Path)
-    parser.add_argument("--rounds", type=int, default=200, help="timed steps of each program")
-    parser.add_argument("--json", type=Path, help="where to write the results")
+    parser.add_argument("--rounds", type=count, default=200, help="timed steps of each program")
+    parser.add_argument("--json", type=new_file, help="where to write the results")
     options = parser.parse_args()
 
     namespace = run_notebook(options.notebook)

@@ -14,12 +14,12 @@ import argparse
 import json
 import os
 import platform
-import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import turns
+from argument_types import count, new_file
 from training_step import PROGRAMS, Program, make
 from workloads import WORKLOADS, Workload
 
@@ -42,8 +42,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES))
     parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=["textbook", "digital"])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    parser.add_argument("--rounds", type=count, default=7)
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
     print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
     points = {BASE: Measured(BASE, options.programs)}
@@ -92,12 +92,9 @@ class Measured:
             program.step()
 
     def take_turn(self) -> None:
-        """Times one step of each program, after one that brings back what it needs."""
+        """Times steps of each program."""
         for name, program in self._programs.items():
-            program.step()
-            begin = time.perf_counter()
-            program.step()
-            self.times[name].append(1e3 * (time.perf_counter() - begin))
+            self.times[name].append(turns.mean_ms(program.step))
 
     def summary(self, base: "Measured") -> dict[str, Any]:
         """Medians, and those of how many times the base's time a step takes."""

@@ -5,11 +5,11 @@
 
 Each workload runs as the textbook's program (`textbook.py`), as `xbarax.snn` without crossbars, on
 ideal crossbars in all layers, and on chips with read noise and converters in all layers. Programs
-take turns within a round, and wait for their results; the table has medians, and how many times
-faster than the textbook's program each is in the same rounds. Compilation is timed once, memory is
-what XLA says that the compiled step takes beside its arguments. Inputs are Bernoulli spikes;
-weights are scaled until the layers spike (`xb.snn.lsuv`), and the first loss of the digital program
-must be that of the textbook's.
+take turns within a round, with calls for 50 ms each after one that is not timed, and wait for their
+results. The table has medians, and how many times faster than the textbook's program each is in the
+same rounds. Compilation is timed once, memory is what XLA says that the compiled step takes beside
+its arguments. Inputs are Bernoulli spikes; weights are scaled until the layers spike
+(`xb.snn.lsuv`), and the first loss of the digital program must be that of the textbook's.
 
 With `--memory`, each program runs once more in a process of its own, for the most memory that is
 resident while steps run, beyond what was before, and likewise while the step is compiled. That
@@ -25,7 +25,6 @@ import platform
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -33,6 +32,8 @@ import numpy as np
 import optax
 import resident
 import textbook
+import turns
+from argument_types import count, new_file
 from jax import Array
 from jax import numpy as jnp
 from workloads import WORKLOADS, Workload
@@ -59,11 +60,11 @@ def main() -> None:
     """Prints a table for each workload."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=count, default=11)
     parser.add_argument("--rate", type=float, default=0.01, help="input spikes a step and input")
     parser.add_argument("--memory", action="store_true", help="measure what is resident, too")
     parser.add_argument("--memory-of", choices=PROGRAMS, help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
     if options.memory_of is not None:
         (name,) = options.workloads
@@ -100,9 +101,7 @@ def measure(workload: Workload, rate: float, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for name, program in programs.items():
             for what, run in (("forward", program.forward), ("step", program.step)):
-                begin = time.perf_counter()
-                run()
-                times[name][what].append(1e3 * (time.perf_counter() - begin))
+                times[name][what].append(turns.mean_ms(run))
     return {"spike_rates": spike_rates, "programs": summary(programs, times)}
 
 

@@ -35,6 +35,7 @@ PEERS = ("spyx", "jaxpike", "norse", "snntorch")
 OWN = ("textbook", "digital", "ideal crossbar", "noisy chip")
 
 sys.path.append(str(HERE.parent))
+from argument_types import new_file  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
 
 
@@ -77,7 +78,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--patience", type=float, default=600, help="seconds that a turn may take")
     parser.add_argument("--rate", type=float, default=0.01, help="input spikes a step and input")
     parser.add_argument("--pytorch-index", default="", help="a package index beside pip's own")
-    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
     if OWN[0] not in options.own:
         parser.error("--own: expected the textbook among them, which the others are compared with")
