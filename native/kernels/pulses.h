@@ -1,5 +1,5 @@
-// What pulses do to the states of cells: `xbarax.chip.device._pulses.respond` natively, for cells
-// whose steps are affine in the state.
+// What cells that take pulses are asked for, and what comes of it: `xbarax.chip.device._respond`
+// natively, for cells whose steps are affine in the state.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +18,8 @@ struct PulsedCells {
   float slope_up, slope_down;  // a step is 1 - slope * state of the largest
   bool own_bounds;             // whether the slopes are instead one over each cell's own bounds
   bool lognormal, additive;
+  float written;  // the deviation of what is read from the state; 0: none
+  float failed;   // the share of cells whose bounds nobody asks for
 };
 
 // Some cells out of many, in rows of their own: as many as the lanes of all vectors that they fill.
@@ -38,6 +40,8 @@ struct PulseSteps {
   // Gives each cell as many of its pulses at once as is exact, and one where none is, with the
   // noise of the turn's key.
   void (*turn)(const PulsedCells& cells, RandomKey key, const PulsedBatch& batch);
+  // The cells' normal numbers of a key, times a deviation.
+  void (*normal)(float deviation, RandomKey key, const PulsedBatch& batch, float* to);
 };
 
 namespace baseline {
@@ -53,10 +57,37 @@ extern const PulseSteps kPulseSteps;
 // The steps for the processor that this runs on.
 const PulseSteps& BestPulseSteps();
 
-// Gives `count` cells their pulses: states and whether a bound cut off a step of each, from states
-// and counts. What a cell has of its own are numbers of `identity`, the noise is that of `key`.
-void Pulse(const PulsedCells& cells, RandomKey identity, RandomKey key, std::size_t count,
-           const float* state, const std::int32_t* pulses, float* to, bool* cut, Executor& executor,
-           const PulseSteps& steps = BestPulseSteps(), const Random& random = BestRandom());
+// What cells are asked for; one of the first three is given.
+struct PulseRequest {
+  const std::int32_t* counts;  // of pulses
+
+  const float* changes;            // of their conductances, which become pulses by random rounding
+  float siemens_up, siemens_down;  // of a mean step
+  float most;                      // pulses
+
+  const float* targets;  // states that the cells in `where` go to, anew from the state `begin` on
+  const bool* where;
+  float begin;
+  bool from_symmetry;  // whether states count from each cell's symmetry point
+  // Where one more pulse of the mean cell comes nearer, up and (turned in sign) down; increasing.
+  const float *rises, *falls;
+  std::size_t n_rises, n_falls;
+};
+
+struct PulseTotals {
+  std::int64_t pulses, cut, capped;  // given; cells that a bound cut off; cells that wanted more
+};
+
+// `count` cells that have states, and what is read beside them (null where that is nothing).
+struct PulsedStates {
+  const float *state, *written;
+  float *to, *written_to;
+};
+
+// Gives cells their pulses. What a cell has of its own are numbers of `identity`, what is random
+// are those of `key`.
+PulseTotals Pulse(const PulsedCells& cells, RandomKey identity, RandomKey key, std::size_t count,
+                  const PulsedStates& states, const PulseRequest& request, Executor& executor,
+                  const PulseSteps& steps = BestPulseSteps(), const Random& random = BestRandom());
 
 }  // namespace xbarax

@@ -201,8 +201,16 @@ void Turn(const PulsedCells& kind, RandomKey key, const PulsedBatch& batch) {
   }
 }
 
+void NormalOf(float deviation, RandomKey key, const PulsedBatch& batch, float* to) {
+  for (std::size_t k = 0; k < batch.count; k += kBlock) {
+    Floats normal[kVectors];
+    Normals(key, batch.numbers + k, normal);
+    for (std::size_t v = 0; v < kVectors; ++v) Store(to + k + v * kLanes, deviation * normal[v]);
+  }
+}
+
 }  // namespace
 
-extern const PulseSteps kPulseSteps = {kLanes, Own, Turn};
+extern const PulseSteps kPulseSteps = {kLanes, Own, Turn, NormalOf};
 
 }  // namespace xbarax::XBARAX_ISA

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "kernels/isa.h"
@@ -37,14 +36,26 @@ PulsedCells Quiet(float slope_up, float slope_down) {
 }
 
 struct Run {
-  std::vector<float> state;
-  std::unique_ptr<bool[]> cut;
+  std::vector<float> state, written;
+  PulseTotals totals;
 
+  Run(const PulsedCells& cells, const std::vector<float>& from, const PulseRequest& request,
+      const PulseSteps& steps, Executor& executor)
+      : state(from.size()), written(from.size()) {
+    const std::vector<float> before(from.size(), 5.0f);
+    const bool has = cells.written > 0;
+    const PulsedStates states = {from.data(), has ? before.data() : nullptr, state.data(),
+                                 has ? written.data() : nullptr};
+    totals = Pulse(cells, kIdentity, kKey, from.size(), states, request, executor, steps);
+  }
   Run(const PulsedCells& cells, const std::vector<float>& from,
       const std::vector<std::int32_t>& pulses, const PulseSteps& steps, Executor& executor)
-      : state(from.size()), cut(new bool[from.size()]) {
-    Pulse(cells, kIdentity, kKey, from.size(), from.data(), pulses.data(), state.data(), cut.get(),
-          executor, steps);
+      : Run(cells, from, Counts(pulses), steps, executor) {}
+
+  static PulseRequest Counts(const std::vector<std::int32_t>& pulses) {
+    PulseRequest request = {};
+    request.counts = pulses.data();
+    return request;
   }
 };
 
@@ -56,7 +67,9 @@ void IsOneByOne(const PulseSteps& steps) {
     std::vector<std::int32_t> pulses;
     for (std::int32_t n = -60; n <= 60; ++n) from.push_back(0.01f * n * 0.5f), pulses.push_back(n);
     const Run run(cells, from, pulses, steps, nobody);
+    std::int64_t most = 0, given = 0;
     for (std::size_t k = 0; k < from.size(); ++k) {
+      given += std::abs(pulses[k]);
       double state = from[k];
       for (std::int32_t i = 0; i < std::abs(pulses[k]); ++i) {
         state += pulses[k] > 0 ? double{cells.step_up} * (1 - double{cells.slope_up} * state)
@@ -64,8 +77,10 @@ void IsOneByOne(const PulseSteps& steps) {
         state = std::clamp(state, double{cells.lower}, double{cells.upper});
       }
       CHECK(std::abs(run.state[k] - state) < 3e-6);
-      if (state < cells.upper - 1e-5 && state > cells.lower + 1e-5) CHECK(!run.cut[k]);
+      if (state > cells.upper - 1e-5 || state < cells.lower + 1e-5) ++most;
     }
+    CHECK(run.totals.cut <= most);
+    CHECK(run.totals.pulses == given && run.totals.capped == 0);
   }
 }
 
@@ -86,6 +101,70 @@ void HasTheNoiseOfPulses(const PulseSteps& steps) {
   // Five deviations of the mean and of the variance of a normal sample.
   CHECK(std::abs(mean - kPulses * 0.01) < 5 * std::sqrt(expected / kCells));
   CHECK(std::abs(variance - expected) < 5 * expected * std::sqrt(2.0 / kCells));
+}
+
+// Changes are as many pulses in the mean; the most that is given holds some back.
+void RoundsAtRandom(const PulseSteps& steps) {
+  PulsedCells cells = Quiet(0, 0);
+  cells.lower = -1000, cells.upper = 1000;
+  constexpr std::size_t kCells = 30000;
+  const float siemens = 2e-7f;
+  std::vector<float> changes(kCells, 2.3f * siemens);
+  changes[0] = std::nanf(""), changes[1] = -INFINITY, changes[2] = -9 * siemens, changes[3] = 0;
+  PulseRequest request = {};
+  request.changes = changes.data();
+  request.siemens_up = siemens, request.siemens_down = 3 * siemens, request.most = 6;
+  test::Pool pool(2);
+  const Run run(cells, std::vector<float>(kCells), request, steps, pool);
+  const float up = cells.step_up, down = cells.step_down;
+  CHECK(run.state[0] == 0 && run.state[3] == 0);
+  CHECK(std::abs(run.state[1] + 6 * down) < 1e-6f && std::abs(run.state[2] + 3 * down) < 1e-6f);
+  CHECK(run.totals.capped == 1);
+  double sum = 0;
+  for (std::size_t k = 4; k < kCells; ++k) {
+    const double pulses = run.state[k] / up;
+    CHECK(std::abs(pulses - 2) < 1e-4 || std::abs(pulses - 3) < 1e-4);
+    sum += pulses;
+  }
+  // Five deviations of the mean of numbers that are 1 with probability 0.3.
+  CHECK(std::abs(sum / (kCells - 4) - 2.3) < 5 * std::sqrt(0.21 / kCells));
+}
+
+// Cells come from where they begin as near to their targets as whole steps allow.
+void GoesToTargets(const PulseSteps& steps) {
+  PulsedCells cells = Quiet(0, 0);
+  cells.written = 0.5f;
+  // Where one more of 50 steps up, of 40 down, comes nearer.
+  std::vector<float> rises, falls;
+  for (int n = 0; n < 50; ++n) rises.push_back(0.1f + (n + 0.5f) * cells.step_up);
+  for (int n = 0; n < 40; ++n) falls.push_back(-0.1f + (n + 0.5f) * cells.step_down);
+  const std::vector<float> targets = {0.304f, -0.31f, 0.1f, 0.2f, 9.0f, std::nanf("")};
+  const bool where[] = {true, true, true, false, true, true};
+  PulseRequest request = {};
+  request.targets = targets.data(), request.where = where, request.begin = 0.1f;
+  request.rises = rises.data(), request.n_rises = rises.size();
+  request.falls = falls.data(), request.n_falls = falls.size();
+  test::Nobody nobody;
+  const Run run(cells, std::vector<float>(targets.size(), 0.25f), request, steps, nobody);
+  const float expected[] = {0.3f, -0.3f, 0.1f, 0.25f, 0.6f, -0.7f};
+  for (std::size_t k = 0; k < targets.size(); ++k)
+    CHECK(std::abs(run.state[k] - expected[k]) < 2e-6f);
+  CHECK(run.totals.pulses == 20 + 20 + 50 + 40);
+  CHECK(run.written[2] == 0 && run.written[3] == 5);  // set back, and left alone
+  CHECK(run.written[0] != 0 && run.written[0] != 5);
+}
+
+// Cells that never move do not count as stopped by a bound.
+void LeavesOutFailedCells(const PulseSteps& steps) {
+  PulsedCells cells = Quiet(0, 0);
+  constexpr std::size_t kCells = 5000;
+  const std::vector<float> from(kCells, cells.upper);
+  const std::vector<std::int32_t> one(kCells, 1);
+  test::Nobody nobody;
+  CHECK(Run(cells, from, one, steps, nobody).totals.cut == kCells);
+  cells.failed = 0.25f;
+  const double cut = static_cast<double>(Run(cells, from, one, steps, nobody).totals.cut);
+  CHECK(std::abs(cut / kCells - 0.75) < 5 * std::sqrt(0.1875 / kCells));
 }
 
 // What becomes of a cell depends neither on the others nor on the threads.
@@ -118,6 +197,9 @@ int main() {
   for (const xbarax::PulseSteps* steps : xbarax::Executable()) {
     xbarax::IsOneByOne(*steps);
     xbarax::HasTheNoiseOfPulses(*steps);
+    xbarax::RoundsAtRandom(*steps);
+    xbarax::GoesToTargets(*steps);
+    xbarax::LeavesOutFailedCells(*steps);
     xbarax::IsTheSameInTasks(*steps);
   }
   return xbarax::test::Result();

@@ -63,6 +63,56 @@ def test_kernels_agree_with_jax(name, shape, most):
     np.testing.assert_array_equal(native["state"][still], state[still])
 
 
+ASKED = {
+    "write noise": xb.device.presets.reram_soft_bounds(),
+    "failed cells": xb.device.ConstantStep(step_up=0.02, failed=0.2, cycle_noise=0.1),
+    "from symmetry": xb.device.SoftBounds(
+        step_up=0.02, zero_at_symmetry=True, asymmetry_spread=0.2, write_noise=2.0, max_pulses=3
+    ),
+    "linear, from symmetry": xb.device.LinearStep(
+        step_up=0.02, gamma_up=0.3, zero_at_symmetry=True
+    ),
+}
+
+
+def asked(word, method, device, cells, *operands):
+    with _kernels.using(word):
+        return getattr(device, method)(cells, *operands)
+
+
+def the_same(device, native, jax_):
+    """Whether two ways agree, but for rounding that decides how many pulses go at once."""
+    apart = np.abs(native["state"] - jax_["state"]) > 3e-6
+    assert apart.mean() < 1e-3
+    for counter in ("pulses", "capped"):
+        assert int(native[counter]) == int(jax_[counter])
+    assert abs(int(native["saturated"]) - int(jax_["saturated"])) <= apart.sum()
+    if device.write_noise > 0:
+        np.testing.assert_allclose(native["written"], jax_["written"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_changes_and_restarts_agree_with_jax(name):
+    device = ASKED[name]
+    shape, (low, high) = (2, 40, 50), device.conductance_range
+    draw = lambda k, f, t: jax.random.uniform(jax.random.key(k), shape, minval=f, maxval=t)
+    target = draw(5, low - 1e-6, high + 1e-6)
+    cells = asked("jax", "program", device, target, device.zero_conductance, KEY)
+    the_same(
+        device, asked("native", "program", device, target, device.zero_conductance, KEY), cells
+    )
+    delta = draw(6, -1e-6, 1e-6).at[0, 0, :4].set(jnp.array([jnp.nan, jnp.inf, -jnp.inf, 0]))
+    where = draw(7, 0, 1) < 0.3
+    for method, operands in (
+        ("update", (delta, KEY)),
+        ("restart", (where, target[::-1], low, KEY)),
+    ):
+        both = [asked(word, method, device, cells, *operands) for word in ("native", "jax")]
+        the_same(device, *both)
+    if device.max_pulses < 100:
+        assert int(asked("native", "update", device, cells, delta, KEY)["capped"]) > 0
+
+
 def test_a_cell_does_not_depend_on_the_others():
     device = DEVICES["soft bounds"]
     state, counts = drawn(device, (5, 1000), 50)

@@ -34,6 +34,8 @@ from xbarax._kernels._lif import lif_segment as lif_segment
 from xbarax._kernels._lif import lif_trace as lif_trace
 from xbarax._kernels._pulses import PulsedCells as PulsedCells
 from xbarax._kernels._pulses import pulse as pulse
+from xbarax._kernels._pulses import pulse_changes as pulse_changes
+from xbarax._kernels._pulses import pulse_restart as pulse_restart
 from xbarax._kernels._random import fold_in as fold_in
 from xbarax._kernels._random import is_threefry as is_threefry
 from xbarax._kernels._random import normal as normal

@@ -23,6 +23,8 @@ TARGETS = {
     "xbarax_analog_read": "XbaraxAnalogRead",
     "xbarax_update": "XbaraxUpdate",
     "xbarax_pulse": "XbaraxPulse",
+    "xbarax_pulse_changes": "XbaraxPulseChanges",
+    "xbarax_pulse_restart": "XbaraxPulseRestart",
     "xbarax_uniform": "XbaraxUniform",
     "xbarax_normal": "XbaraxNormal",
     "xbarax_fold_in": "XbaraxFoldIn",

@@ -1,7 +1,7 @@
 """The mean cell's staircase: its states after 0, 1, 2, … pulses, and how many reach a target."""
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -23,16 +23,30 @@ def pulses_to_reach(device: "AbstractPulsed", target: Array, start: float) -> Ar
     Both are conductances in siemens. A target beyond what the mean cell reaches gets as many
     pulses as come near its bound.
     """
-    begin = (start - device.zero_conductance) / device.siemens
-    wanted = (target - device.zero_conductance) / device.siemens
-    rises = jnp.searchsorted(_middles(staircase(device, begin, up=True)), wanted)
-    falls = jnp.searchsorted(_middles(-staircase(device, begin, up=False)), -wanted)
-    return jnp.where(wanted >= begin, rises, -falls).astype(jnp.int32)
+    begin, wanted = to_state(device, start), to_state(device, target)
+    return count(*middles(device, start), begin, wanted)
 
 
-def _middles(stairs: np.ndarray) -> Array:
-    """Where one more pulse comes nearer."""
-    return jnp.asarray((stairs[1:] + stairs[:-1]) / 2)
+def to_state(device: "AbstractPulsed", conductance: Any) -> Any:
+    """The state that stands for a conductance in siemens."""
+    return (conductance - device.zero_conductance) / device.siemens
+
+
+def middles(device: "AbstractPulsed", start: float) -> tuple[Array, Array]:
+    """Where one more pulse from `start` comes nearer, up, and down with turned signs; increasing.
+
+    Both float32, as states.
+    """
+    begin = to_state(device, start)
+    rises, falls = staircase(device, begin, up=True), -staircase(device, begin, up=False)
+    between = lambda stairs: jnp.asarray((stairs[1:] + stairs[:-1]) / 2)
+    return between(rises), between(falls)
+
+
+def count(rises: Array, falls: Array, begin: float, wanted: Array) -> Array:
+    """The pulses that come nearest the states `wanted`, by `middles`."""
+    up, down = jnp.searchsorted(rises, wanted), jnp.searchsorted(falls, -wanted)
+    return jnp.where(wanted >= begin, up, -down).astype(jnp.int32)
 
 
 @functools.lru_cache(maxsize=64)

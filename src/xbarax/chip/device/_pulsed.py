@@ -2,16 +2,13 @@
 
 import abc
 import dataclasses
-import functools
 from typing import Any, final
 
-import jax
-import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax import numpy as jnp
 
 from xbarax import _kernels
-from xbarax.chip.device import _curve, _pulses, _verify
+from xbarax.chip.device import _pulses, _respond, _verify
 from xbarax.chip.device._check import (
     check_count,
     check_flag,
@@ -24,10 +21,9 @@ from xbarax.chip.device._pulses import Own, Slopes, Steps
 
 Cells = dict[str, Array]
 
-_INT32_MAX = 2**31 - 1
 _NEAREST_BOUND = 1e-30  # so that one can divide by a bound that a spread puts at 0
 
-_COUNTERS = ("pulses", "saturated", "capped")
+_COUNTERS = ("pulses", "saturated", "capped")  # in the order of what comes of a request
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -192,50 +188,36 @@ class AbstractPulsed(AbstractDevice):
 
         Where there is none, the bound at which the two come closest; 0 where they are equal at 0.
         """
-        return _pulses.symmetry_point(self._steps(own))
+        return _pulses.symmetry_point(self.steps_of(own))
 
     @final
     def program(self, target: Array, start: float, key: Array | None) -> Cells:
         """Pulses fresh cells towards the target, as many times as the mean cell would need."""
         assert key is not None
         use, identity = _kernels.split(key)
-        zero = jnp.zeros((), jnp.int32)
         cells = {
-            "state": self._begin(target, start, self.own(identity, target.shape)),
+            "state": jnp.zeros_like(target),
             "identity": identity,
-            **{name: zero for name in _COUNTERS},
+            **{name: jnp.zeros((), jnp.int32) for name in _COUNTERS},
         }
         if self.write_noise > 0:
             cells["written"] = jnp.zeros_like(target)
-        return self._pulse_uncounted(cells, _curve.pulses_to_reach(self, target, start), use)
+        return self.restart(cells, jnp.ones(target.shape, bool), target, start, use)
 
     @final
     def restart(self, cells: Cells, where: Array, target: Array, start: float, key: Array) -> Cells:
         """Sets the cells in `where` back to the conductance `start`, and programs those anew."""
-        begin = self._begin(target, start, self.own(cells["identity"], target.shape))
-        cells = {**cells, "state": jnp.where(where, begin, cells["state"])}
-        if self.write_noise > 0:
-            cells["written"] = jnp.where(where, 0, cells["written"])
-        counts = jnp.where(where, _curve.pulses_to_reach(self, target, start), 0)
-        return self._pulse_uncounted(cells, counts, key)
+        done = _respond.restart(self, _changing(self, cells), where, target, start, key)
+        # Programming tells in other ways what is off.
+        return {**_counted(cells, done), "saturated": cells["saturated"]}
 
     @final
     def update(self, cells: Cells, delta: Array, key: Array | None) -> Cells:
         """Pulses each cell in its direction, a randomly rounded number of times."""
         assert key is not None
-        round_key, pulse_key = _kernels.split(key)
-        up, down = (self.siemens * step for step in self.steps)
-        # Changes that are no numbers ask for no pulses; the chip counts them.
-        wanted = jnp.nan_to_num(jnp.where(delta > 0, delta / up, delta / down))
-        whole = jnp.floor(jnp.abs(wanted))
-        dice = _kernels.uniform(round_key, delta.shape, delta.dtype)
-        counts = whole + (dice < jnp.abs(wanted) - whole)
-        beyond = counts > self.max_pulses
-        counts = jnp.sign(wanted) * jnp.minimum(counts, self.max_pulses)
         if self.leak > 0:
             cells = {**cells, "state": (1 - self.leak) * cells["state"]}
-        cells = self.pulse(cells, counts.astype(jnp.int32), pulse_key)
-        return {**cells, "capped": _add(cells["capped"], _total(beyond))}
+        return _counted(cells, _respond.change(self, _changing(self, cells), delta, key))
 
     @final
     def pulse(self, cells: Cells, counts: Array, key: Array) -> Cells:
@@ -243,21 +225,7 @@ class AbstractPulsed(AbstractDevice):
 
         Failed cells get them too, and `pulses` counts them: whoever programs does not know.
         """
-        pulse_key, write_key = _kernels.split(key)
-        state, cut = self._respond(cells["identity"], pulse_key, cells["state"], counts)
-        if self.failed > 0:
-            cut &= ~self._failed(cells)[0]
-        pulsed = {
-            **cells,
-            "state": state,
-            "pulses": _add(cells["pulses"], _total(jnp.abs(counts))),
-            "saturated": _add(cells["saturated"], _total(cut)),
-        }
-        if self.write_noise > 0:
-            noise = _kernels.normal(write_key, state.shape, state.dtype)
-            fresh = self.write_noise * self.steps[0] * noise
-            pulsed["written"] = jnp.where(counts != 0, fresh, cells["written"])
-        return pulsed
+        return _counted(cells, _respond.pulse(self, _changing(self, cells), counts, key))
 
     @final
     def verify(
@@ -304,7 +272,7 @@ class AbstractPulsed(AbstractDevice):
         if self.write_noise > 0:
             state = state + cells["written"]
         if self.failed > 0:
-            state = jnp.where(*self._failed(cells), state)
+            state = jnp.where(*_respond.failed(self, cells["identity"], state.shape), state)
         return self.zero_conductance + self.siemens * state
 
     @final
@@ -317,77 +285,24 @@ class AbstractPulsed(AbstractDevice):
         """Pulses given, cells that a bound stopped, and updates beyond `max_pulses`."""
         return {name: cells[name] for name in _COUNTERS}
 
-    def _respond(
-        self, identity: Array, key: Array, state: Array, counts: Array
-    ) -> tuple[Array, Array]:
-        """States after pulses, and which of them a bound cut off."""
-
-        def pure(identity: Array, key: Array, state: Array, counts: Array) -> tuple[Array, Array]:
-            steps = self._steps(self.own(identity, counts.shape))
-            return _pulses.respond(steps, state, counts, key)
-
-        if self.slopes is None or not _kernels.is_threefry(key):
-            return pure(identity, key, state, counts)
-        typed = lambda data: jax.random.wrap_key_data(data, impl="threefry2x32")
-        return _kernels.choose(
-            functools.partial(_kernels.pulse, self._as_kernels_take_them(self.slopes)),
-            lambda identity, key, *cells: pure(typed(identity), typed(key), *cells),
-            *map(jax.random.key_data, (identity, key)),
-            state,
-            counts,
-        )
-
-    def _as_kernels_take_them(self, slopes: Slopes) -> _kernels.PulsedCells:
-        return _kernels.PulsedCells(
-            step_up=self.steps[0],
-            step_down=self.steps[1],
-            step_spread=self.step_spread,
-            step_lognormal=self.step_lognormal,
-            asymmetry_spread=self.asymmetry_spread,
-            lower=self.lower,
-            upper=self.upper,
-            lower_spread=self.lower_spread,
-            upper_spread=self.upper_spread,
-            cycle_noise=self.cycle_noise,
-            slopes=slopes,
-            additive=self.additive,
-        )
-
-    def _steps(self, own: Own) -> Steps:
+    @final
+    def steps_of(self, own: Own) -> Steps:
+        """How cells move that have this of their own."""
         factors = lambda state: self.factors(state, own)
         slopes = None if self.slopes is None else _pulses.slopes(self.slopes, own)
         return Steps(own, factors, slopes, self.cycle_noise, self.additive)
 
-    def _begin(self, like: Array, start: float, own: Own) -> Array:
-        """States that stand for the conductance `start`, or bounds where that is beyond them."""
-        begin = jnp.full_like(like, (start - self.zero_conductance) / self.siemens)
-        if self.zero_at_symmetry:
-            begin += self.symmetry_point(own)
-        return jnp.clip(begin, own.lower, own.upper)
 
-    def _pulse_uncounted(self, cells: Cells, counts: Array, key: Array) -> Cells:
-        """Pulses that do not count as saturating: programming tells in other ways what is off."""
-        return {**self.pulse(cells, counts, key), "saturated": cells["saturated"]}
-
-    def _failed(self, cells: Cells) -> tuple[Array, Array]:
-        """Which cells never move, and the states that they have."""
-        shape, dtype = cells["state"].shape, cells["state"].dtype
-        # The children 0 to 3 of the key are those that `own` splits off.
-        which, where = _kernels.split(_kernels.fold_in(cells["identity"], 4))
-        failed = _kernels.uniform(which, shape, dtype) < self.failed
-        resting = _kernels.uniform(where, shape, dtype)
-        return failed, self.lower + (self.upper - self.lower) * resting
+def _changing(device: AbstractPulsed, cells: Cells) -> _respond.Cells:
+    written = cells["written"] if device.write_noise > 0 else None
+    return _respond.Cells(cells["identity"], cells["state"], written)
 
 
-def _add(counter: Array, more: Array) -> Array:
-    """Adds to a counter, which stops at the largest int32 instead of turning negative."""
-    return counter + jnp.minimum(more, _INT32_MAX - counter)
-
-
-def _total(counts: Array) -> Array:
-    """The sum of int32 or boolean numbers that are not negative, at most the largest int32."""
-    whole = counts.astype(jnp.int32)
-    return lax.reduce(whole, np.int32(0), _add, tuple(range(whole.ndim)))
+def _counted(cells: Cells, done: _respond.Responded) -> Cells:
+    """The cells after what came of a request, which their counters count."""
+    counters = {name: _respond.add(cells[name], done.totals[i]) for i, name in enumerate(_COUNTERS)}
+    after = {**cells, "state": done.state, **counters}
+    return after if done.written is None else {**after, "written": done.written}
 
 
 def _check_shared(device: AbstractPulsed) -> None:
