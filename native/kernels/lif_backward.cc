@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "kernels/lif.h"
+#include "kernels/lif_blocks.h"
+#include "kernels/lif_step.h"
+#include "kernels/matmul.h"
+
+namespace xbarax {
+namespace lif {
+namespace {
+
+// A matrix (rows, columns) that rows of `Padded(rows)` numbers are multiplied with, in panels.
+struct Panels {
+  std::size_t depth, columns, width;
+  Row packed;
+
+  Panels() : depth(0), columns(0), width(0) {}
+  Panels(const float* matrix, std::size_t rows, std::size_t columns, const Matmul& matmul)
+      : depth(Padded(rows)), columns(columns), width(matmul.panel_columns) {
+    packed.resize((columns + width - 1) / width * depth * width);
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < columns; c += width)
+        std::copy_n(matrix + r * columns + c, std::min(width, columns - c),
+                    packed.data() + c * depth + r * width);
+  }
+  // y (rows, y_stride) = x (rows, depth) times the matrix.
+  void Multiply(const float* x, std::size_t rows, float* y, std::size_t y_stride,
+                const Matmul& matmul) const {
+    for (std::size_t c = 0; c < columns; c += width)
+      matmul.panel(x, rows, depth, packed.data() + c * depth, width, y + c, y_stride,
+                   std::min(width, columns - c));
+  }
+};
+
+// The gradients by a layer's parameters, as a task gathers them: transposed, a row for each input.
+struct Gathered {
+  Row input, recurrent, input_bias, recurrent_bias;
+
+  Gathered(const LifLayer& layer, const LifGradientsTo& wanted) {
+    const std::size_t width = Padded(layer.size);
+    if (wanted.input != nullptr) input.resize(layer.inputs * width);
+    if (wanted.recurrent != nullptr) recurrent.resize(layer.size * width);
+    if (wanted.input_bias != nullptr) input_bias.resize(width);
+    if (wanted.recurrent_bias != nullptr) recurrent_bias.resize(width);
+  }
+};
+
+struct BackwardWorker {
+  std::vector<Samples> gradients;
+  std::vector<Row> drive, feedback;  // derivatives by these, of a block
+  std::vector<Row> below, before;    // by the spikes of the layer below, and of the step before
+  std::vector<Gathered>* gathered;
+  Scratch scratch;
+  Reading reading;
+  // Of a segment that is run again: where, and the membranes, [steps][samples][size].
+  ForwardWorker again;
+  std::vector<Row> membranes;
+
+  BackwardWorker(const LifChain& chain, const LifTrace& trace, std::vector<Gathered>* gathered,
+                 std::size_t block)
+      : gathered(gathered), scratch(chain), reading(chain), again(chain, block) {
+    for (const LifLayer& layer : chain.layers) {
+      membranes.emplace_back(std::min(trace.segment, chain.steps) * block * layer.size);
+      const std::size_t width = Padded(layer.size);
+      gradients.emplace_back(width, block);
+      drive.emplace_back(width * block), feedback.emplace_back(width * block);
+      before.emplace_back(width * block);
+      below.emplace_back(Padded(layer.inputs) * block);
+    }
+  }
+};
+
+class LayerStepBack {
+ public:
+  LayerStepBack(const LifChain& chain, const std::vector<Prepared>& layers, const LifTrace& trace,
+                const LifCotangents& cotangents, float* xs, const LifLoops& loops)
+      : chain_(chain),
+        layers_(layers),
+        trace_(trace),
+        cotangents_(cotangents),
+        xs_(xs),
+        loops_(loops),
+        matmul_(BestMatmul()) {
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const LifLayer& layer = chain.layers[l];
+      const bool wanted = layer.parameters.input != nullptr && (l > 0 || xs != nullptr);
+      input_.push_back(wanted ? Panels(layer.parameters.input, layer.size, layer.inputs, matmul_)
+                              : Panels());
+      recurrent_.push_back(layer.parameters.recurrent != nullptr
+                               ? Panels(layer.parameters.recurrent, layer.size, layer.size, matmul_)
+                               : Panels());
+    }
+  }
+
+  void Run(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
+           std::size_t samples) const {
+    Retreat(w, layer, t, first, samples);
+    const Prepared& p = layers_[layer];
+    const LifReads& reads = chain_.layers[layer].recurrent_reads;
+    if (reads.backward != nullptr) {
+      w->reading.Read(*reads.backward, reads.backward_keys, t, first, samples,
+                      w->feedback[layer].data(), p.width());
+      w->reading.CopyTo(w->before[layer].data(), samples, p.size(), p.width());
+    } else if (p.neurons.recurrent) {
+      recurrent_[layer].Multiply(w->feedback[layer].data(), samples, w->before[layer].data(),
+                                 p.width(), matmul_);
+    }
+    Descend(w, layer, t, first, samples);
+  }
+
+ private:
+  // From a layer's drive to the spikes of the layer below, or to what the chain is given.
+  void Descend(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
+               std::size_t samples) const {
+    if (layer == 0 && xs_ == nullptr) return;
+    const Prepared& p = layers_[layer];
+    const std::size_t row = t * chain_.batch + first;
+    const float* drive = w->drive[layer].data();
+    if (layer == 0 && chain_.driven()) {
+      for (std::size_t b = 0; b < samples; ++b)
+        std::copy_n(drive + b * p.width(), p.size(), xs_ + (row + b) * p.size());
+      return;
+    }
+    float* to = layer > 0 ? w->below[layer].data() : xs_ + row * p.inputs;
+    const std::size_t width = layer > 0 ? Padded(p.inputs) : p.inputs;
+    const LifReads& reads = chain_.layers[layer].input_reads;
+    if (reads.backward != nullptr) {
+      w->reading.Read(*reads.backward, reads.backward_keys, t, first, samples, drive, p.width());
+      w->reading.CopyTo(to, samples, p.inputs, width);
+    } else {
+      input_[layer].Multiply(drive, samples, to, width, matmul_);
+    }
+    if (layer > 0 || reads.half == 0) return;
+    const float* xs = chain_.xs + row * p.inputs;
+    for (std::size_t k = 0; k < samples * p.inputs; ++k)  // the converters clip beyond 1
+      if (!(std::fabs(xs[k]) <= 1)) to[k] = 0;
+  }
+
+  void Retreat(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
+               std::size_t samples) const {
+    const Prepared& p = layers_[layer];
+    const std::size_t row = t * chain_.batch + first;
+    const bool last = layer + 1 == layers_.size();
+    const auto from = [&](const float* rows, std::size_t r) {
+      return rows == nullptr ? nullptr : rows + r * p.size();
+    };
+    LifBackwardStep step = {};
+    step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
+    step.inputs.size = p.inputs;
+    if (layer > 0) {
+      step.inputs.below = trace_.spikes[layer - 1] + row * WordsOf(p.inputs);
+    } else if (!chain_.driven()) {
+      step.inputs.xs = chain_.xs + row * p.inputs;
+      step.inputs.events = trace_.events + row * EventWords(p.inputs);
+      step.inputs.half = chain_.layers[0].input_reads.half;
+    }
+    const LifState& start = chain_.layers[layer].state;
+    const std::size_t segment = trace_.segment, place = segment == 0 ? 0 : t % segment;
+    if (segment == 0) {
+      step.membranes = from(trace_.membranes[layer], row);
+      if (t > 0) step.membranes_before = from(trace_.membranes[layer], row - chain_.batch);
+    } else {
+      step.membranes = w->membranes[layer].data() + place * samples * p.size();
+      if (place > 0)
+        step.membranes_before = step.membranes - samples * p.size();
+      else if (t > 0)
+        step.membranes_before =
+            from(trace_.states[layer].membrane, (t / segment - 1) * chain_.batch + first);
+    }
+    if (t == 0) {
+      step.membranes_before = from(start.membrane, first);
+      step.spikes_before = from(start.spikes, first);
+    } else {
+      step.bits_before = trace_.spikes[layer] + (row - chain_.batch) * WordsOf(p.size());
+    }
+    step.spikes_bar = from(last ? cotangents_.spikes : cotangents_.hidden[layer], row);
+    step.membranes_bar = from(cotangents_.membranes[layer], row);
+    // By the spikes at the end, and then by those that are fed back.
+    if (t + 1 == chain_.steps || p.neurons.recurrent) step.before_bar = w->before[layer].data();
+    if (!last) step.above_bar = w->below[layer + 1].data();
+    step.gradients = w->gradients[layer].Rows();
+    step.drive = w->drive[layer].data(), step.feedback = w->feedback[layer].data();
+    Gathered& to = (*w->gathered)[layer];
+    const auto wanted = [](Row& rows) { return rows.empty() ? nullptr : rows.data(); };
+    step.input = wanted(to.input), step.recurrent = wanted(to.recurrent);
+    step.input_bias = wanted(to.input_bias), step.recurrent_bias = wanted(to.recurrent_bias);
+    step.scratch = w->scratch.Get();
+    loops_.backward(step);
+  }
+
+  const LifChain& chain_;
+  const std::vector<Prepared>& layers_;
+  const LifTrace& trace_;
+  const LifCotangents& cotangents_;
+  float* xs_;
+  const LifLoops& loops_;
+  const Matmul& matmul_;
+  std::vector<Panels> input_, recurrent_;
+};
+
+// Runs the steps from `begin` to `end` again, from the state that was traced, for their membranes.
+void RunAgain(const LifChain& chain, const std::vector<Prepared>& layers, const LifTrace& trace,
+              const LayerStep& step, std::size_t begin, std::size_t end, std::size_t first,
+              std::size_t samples, BackwardWorker* w) {
+  ForwardWorker& again = w->again;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const std::size_t size = layers[l].size(), width = layers[l].width();
+    if (begin == 0) {
+      again.samples[l].Load(chain.layers[l].state, first, samples, size);
+      continue;
+    }
+    const std::size_t row = (begin / trace.segment - 1) * chain.batch + first;
+    again.samples[l].Load(trace.states[l], row, samples, size);
+    for (std::size_t b = 0; b < samples; ++b) {
+      const float* spikes = again.samples[l].spikes.data() + b * width;
+      again.no_number[l][b] = std::any_of(spikes, spikes + size, [](float s) { return s != s; });
+    }
+  }
+  for (std::size_t t = begin; t < end; ++t)
+    for (std::size_t l = 0; l < layers.size(); ++l)
+      step.Run(&again, l, t, first, samples, true,
+               w->membranes[l].data() + (t - begin) * samples * layers[l].size());
+}
+
+// The sum of what all tasks gathered, (inputs, width) each, as (size, inputs).
+void Sum(const std::vector<std::vector<Gathered>>& tasks, std::size_t layer, Row Gathered::* which,
+         std::size_t inputs, std::size_t size, float* to) {
+  if (to == nullptr) return;
+  const std::size_t width = Padded(size);
+  for (std::size_t i = 0; i < inputs; i += kSquare)
+    for (std::size_t n = 0; n < size; n += kSquare)
+      for (std::size_t k = n; k < std::min(size, n + kSquare); ++k)
+        for (std::size_t j = i; j < std::min(inputs, i + kSquare); ++j) {
+          float sum = 0;
+          for (const std::vector<Gathered>& task : tasks)
+            sum += (task[layer].*which)[j * width + k];
+          to[k * inputs + j] = sum;
+        }
+}
+
+}  // namespace
+}  // namespace lif
+
+using lif::BackwardWorker, lif::ForEachBlock, lif::Gathered, lif::LayerStep, lif::LayerStepBack;
+using lif::Prepared;
+
+void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangents& cotangents,
+                 const LifResults& results, Executor& executor, const LifLoops& loops) {
+  std::vector<Prepared> layers;
+  for (const LifLayer& layer : chain.layers)
+    layers.push_back(lif::Prepare(layer, trace.segment != 0));
+  const LayerStep again(chain, layers, trace, loops, nullptr);
+  const LayerStepBack step(chain, layers, trace, cotangents, results.xs, loops);
+  const std::size_t tasks = lif::Tasks(chain, executor);
+  std::vector<std::vector<Gathered>> gathered(tasks);
+  for (std::vector<Gathered>& task : gathered)
+    for (std::size_t l = 0; l < layers.size(); ++l)
+      task.emplace_back(chain.layers[l], results.parameters[l]);
+  ForEachBlock(
+      chain.batch, tasks, executor,
+      [&](std::size_t task, std::size_t block) {
+        return BackwardWorker(chain, trace, &gathered[task], block);
+      },
+      [&](BackwardWorker& w, std::size_t first, std::size_t samples) {
+        for (std::size_t l = 0; l < layers.size(); ++l) {
+          w.gradients[l].Load(cotangents.states[l], first, samples, layers[l].size());
+          // Apart: the first get what feedback gives, the others what the reset does.
+          std::swap(w.before[l], w.gradients[l].spikes);
+          std::fill(w.gradients[l].spikes.begin(), w.gradients[l].spikes.end(), 0.0f);
+        }
+        for (std::size_t k = Segments(chain.steps, trace.segment); k-- > 0;) {
+          const std::size_t begin = k * trace.segment;
+          const std::size_t end =
+              trace.segment == 0 ? chain.steps : std::min(begin + trace.segment, chain.steps);
+          if (trace.segment != 0)
+            lif::RunAgain(chain, layers, trace, again, begin, end, first, samples, &w);
+          for (std::size_t t = end; t-- > begin;)
+            for (std::size_t l = layers.size(); l-- > 0;) step.Run(&w, l, t, first, samples);
+        }
+        for (std::size_t l = 0; l < layers.size(); ++l) {
+          if (layers[l].neurons.recurrent || chain.steps == 0)
+            for (std::size_t k = 0; k < w.before[l].size(); ++k)
+              w.gradients[l].spikes[k] += w.before[l][k];
+          w.gradients[l].Save(results.states[l], first, samples, layers[l].size());
+        }
+      });
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const LifGradientsTo& to = results.parameters[l];
+    const std::size_t inputs = layers[l].inputs, size = layers[l].size();
+    lif::Sum(gathered, l, &Gathered::input, inputs, size, to.input);
+    lif::Sum(gathered, l, &Gathered::recurrent, size, size, to.recurrent);
+    lif::Sum(gathered, l, &Gathered::input_bias, 1, size, to.input_bias);
+    lif::Sum(gathered, l, &Gathered::recurrent_bias, 1, size, to.recurrent_bias);
+  }
+}
+
+}  // namespace xbarax

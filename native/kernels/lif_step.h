@@ -1,0 +1,99 @@
+// One layer's block of samples, from one step to the next.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "kernels/lif_blocks.h"
+
+namespace xbarax::lif {
+
+struct ForwardWorker {
+  std::vector<Samples> samples;
+  std::vector<std::vector<std::uint32_t>> bits;  // of each layer's spikes at the present step
+  std::vector<std::vector<char>> no_number;      // whether some of a sample's spikes is none
+  std::vector<std::uint32_t> events;
+  Scratch scratch;
+  Reading reading;
+
+  ForwardWorker(const LifChain& chain, std::size_t block)
+      : events(block * EventWords(chain.layers[0].inputs)), scratch(chain), reading(chain) {
+    for (const LifLayer& layer : chain.layers) {
+      samples.emplace_back(Padded(layer.size), block);
+      bits.emplace_back(block * WordsOf(layer.size));
+      no_number.emplace_back(block);
+    }
+  }
+};
+
+class LayerStep {
+ public:
+  LayerStep(const LifChain& chain, const std::vector<Prepared>& layers, const LifTrace& trace,
+            const LifLoops& loops, float* spikes)
+      : chain_(chain), layers_(layers), trace_(trace), loops_(loops), spikes_(spikes) {}
+
+  // Once more where `again`: what is traced is there, and membranes go elsewhere, if anywhere.
+  void Run(ForwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
+           std::size_t samples, bool again = false, float* membranes = nullptr) const {
+    const Prepared& p = layers_[layer];
+    const std::size_t row = t * chain_.batch + first;
+    LifForwardStep step = {};
+    step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
+    step.inputs.known = again;
+    step.inputs.size = p.inputs;
+    if (layer > 0) {
+      step.inputs.below = Bits(w, layer - 1, row);
+      step.inputs.no_number = w->no_number[layer - 1].data();
+    } else if (chain_.driven()) {
+      step.drive = chain_.xs + row * p.size();
+    } else {
+      step.inputs.xs = chain_.xs + row * p.inputs;
+      step.inputs.events =
+          trace_.events == nullptr ? w->events.data() : trace_.events + row * EventWords(p.inputs);
+    }
+    const LifReads& input = chain_.layers[layer].input_reads;
+    if (input.forward != nullptr) {
+      const float* below = layer > 0 ? w->samples[layer - 1].spikes.data() : step.inputs.xs;
+      w->reading.Read(*input.forward, input.keys, t, first, samples, below,
+                      layer > 0 ? layers_[layer - 1].width() : p.inputs);
+      std::swap(w->reading.to, w->reading.drive);
+      step.drive = w->reading.drive.data();
+    }
+    const LifReads& recurrent = chain_.layers[layer].recurrent_reads;
+    if (recurrent.forward != nullptr) {
+      w->reading.Read(*recurrent.forward, recurrent.keys, t, first, samples,
+                      w->samples[layer].spikes.data(), p.width());
+      step.feedback = w->reading.to.data();
+    }
+    step.input = p.input.data(), step.recurrent = p.recurrent.data();
+    step.input_bias = p.input_bias.data(), step.recurrent_bias = p.recurrent_bias.data();
+    step.rows = w->samples[layer].Rows();
+    if (t > 0) step.bits_before = Bits(w, layer, row - chain_.batch);
+    step.bits = again ? w->bits[layer].data() : Bits(w, layer, row);
+    step.no_number = w->no_number[layer].data();
+    step.membranes = membranes;
+    if (!again && trace_.membranes[layer] != nullptr)
+      step.membranes = trace_.membranes[layer] + row * p.size();
+    if (!again && layer + 1 == layers_.size()) step.spikes = spikes_ + row * p.size();
+    step.scratch = w->scratch.Get();
+    loops_.forward(step);
+  }
+
+ private:
+  // Where the bits of a layer's spikes are, from a sample at a step on.
+  std::uint32_t* Bits(ForwardWorker* w, std::size_t layer, std::size_t row) const {
+    std::uint32_t* trace = trace_.spikes[layer];
+    return trace == nullptr ? w->bits[layer].data() : trace + row * WordsOf(layers_[layer].size());
+  }
+
+  const LifChain& chain_;
+  const std::vector<Prepared>& layers_;
+  const LifTrace& trace_;
+  const LifLoops& loops_;
+  float* spikes_;
+};
+
+}  // namespace xbarax::lif
