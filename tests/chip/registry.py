@@ -55,5 +55,11 @@ OTHERS = {
     "constant": xb.Chip(device=xb.device.ConstantStep(leak=0.01), **_CONVERTERS),
     "linear": xb.Chip(device=xb.device.LinearStep(step_up=0.01, write_noise=3.0)),
     "exponential": xb.Chip(device=xb.device.ExponentialStep(failed=0.1, max_pulses=20)),
+    "resistive wires": xb.Chip(
+        device=xb.device.PCM(),
+        tile=(3, 3),
+        adc=xb.ADC(bits=9),
+        wires=xb.wires.Resistive(400.0, 600.0),
+    ),
     "power": xb.Chip(device=xb.device.PowerStep(zero_at_symmetry=True, read_noise=1e-7)),
 }

@@ -21,6 +21,7 @@ NOISY = {
     "pulses": xb.Chip(device=xb.device.SoftBounds(read_noise=2e-7, step_up=0.01)),
     "column": xb.Chip(device=xb.device.CMOHfOx(), mapping=xb.mapping.OffsetColumn(), tile=(4, 3)),
 }
+WIRED = dataclasses.replace(PCM, wires=xb.wires.Resistive(500.0, 500.0))
 # All matrices have one shape, so that each chip is compiled once.
 NET = snn.Sequential(snn.LIF(5, recurrent=True), snn.LIF(5))
 XS = random_spikes(0, 10, 4, 5)
@@ -79,9 +80,8 @@ def test_the_same_run_twice_is_bit_equal(chip):
     assert np.mean(other[1][0] != once[1][0]) > 0.5
 
 
-@pytest.mark.parametrize("name", ["PCM", "PCM, converters"])
-def test_eager_is_jit_is_native(name):
-    chip = NOISY[name]
+@pytest.mark.parametrize("chip", [PCM, CONVERTING, WIRED], ids=["PCM", "converters", "wires"])
+def test_eager_is_jit_is_native(chip):
     params = lively_params(NET, 5)
     ways = {
         word: on_chip(params, dataclasses.replace(chip, implementation=word))

@@ -13,7 +13,7 @@ from jax import numpy as jnp
 
 from xbarax import _kernels
 from xbarax._kernels import Implementation
-from xbarax.chip import _ideal, _program, _read, _tile
+from xbarax.chip import _ideal, _program, _read, _tile, _wired
 from xbarax.chip._abstract import AbstractChip, Kind
 from xbarax.chip._faults import Faults
 from xbarax.chip._programming import AbstractProgramming, OpenLoop, WriteVerify
@@ -113,6 +113,7 @@ class Chip(AbstractChip):
                     f"Chip({name}=…) expects an {station.__name__}, given {given!r}{hint}"
                 )
         self.mapping.check(self.device)
+        self.wires.check(self.device)
         _check_tile(self.tile, self.has_column)
         _check_word("backward", self.backward, ("analog", "ideal"))
         _check_word("implementation", self.implementation, get_args(Implementation))
@@ -130,13 +131,18 @@ class Chip(AbstractChip):
         return (
             self.device == IdealDevice()
             and self.mapping == Direct()
-            and self.wires == IdealWires()
+            and self.has_ideal_wires
             and isinstance(self.dac, DAC)
             and self.dac.bits is None
             and isinstance(self.adc, ADC)
             and self.adc.bits is None
             and self.faults is None
         )
+
+    @property
+    def has_ideal_wires(self) -> bool:
+        """Whether cells are seen as they are."""
+        return self.wires == IdealWires()
 
     @property
     def has_column(self) -> bool:
@@ -286,6 +292,19 @@ class Chip(AbstractChip):
         }
 
     # What only simulated chips can do.
+
+    @_as_implemented
+    def push_forward(self, planes: Array, change: Array) -> Array:
+        """A change of programmed weights (out, in) as one of effective ones, to first order.
+
+        `planes` are the devices' conductances, as `conductances` gives them.
+        """
+        return change if self.has_ideal_wires else _wired.push_forward(self, planes, change)
+
+    @_as_implemented
+    def pull_back(self, planes: Array, gradient: Array) -> Array:
+        """A gradient with respect to effective weights (out, in) as one of programmed weights."""
+        return gradient if self.has_ideal_wires else _wired.pull_back(self, planes, gradient)
 
     @_as_implemented
     def age(self, state: State, seconds: Array) -> State:

@@ -7,7 +7,7 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax import _kernels
-from xbarax.chip import _faults, _read, _tile
+from xbarax.chip import _faults, _read, _tile, _wired
 from xbarax.chip._ideal import count_not_finite
 from xbarax.chip._programming import WriteVerify
 from xbarax.chip.device import AbstractPulsed
@@ -43,6 +43,8 @@ def program(chip: "Chip", weights: Array, key: Array | None) -> State:
         state["stuck"] = _faults.draw(chip.faults, targets.shape, fault_key)
     if isinstance(chip.programming, WriteVerify):
         state = _verify(chip, state, targets, verify_key)
+    if chip.mapping.reference == "ideal" and not chip.has_ideal_wires:
+        state["reference"] = _wired.references(chip, tiling)
     state = see(chip, state)
     if chip.adc.calibrated:
         state["adc_range"] = _full_scale(chip, state)
@@ -123,21 +125,34 @@ def see(chip: "Chip", state: State) -> State:
     """
     conductance = conductances(chip, state)
     tiling = chip.tiling(state)
-    split = lambda planes: _tile.split(planes, tiling)
     terms = chip.device.current_terms(conductance)
-    if chip.mapping.reference == "ideal":
-        zero = jnp.full((), chip.mapping.start(chip.device), conductance.dtype)
-        references = chip.device.current_terms(zero)
-        terms = tuple(term - zero for term, zero in zip(terms, references, strict=True))
-    terms = tuple(chip.wires.effective(split(term)) for term in terms)
     variance = _variance(chip, state)
-    if variance is not None and variance.ndim > 0:
-        variance = split(variance)
+    split = lambda planes: _tile.split(planes, tiling)
+    if chip.has_ideal_wires:
+        terms = tuple(map(split, _relative(chip, terms)))
+        if variance is not None and variance.ndim > 0:
+            variance = split(variance)
+    else:
+        cells = tuple(map(split, terms))
+        terms = tuple(_wired.through(chip, tiling, tiles) for tiles in cells)
+        if variance is not None:
+            own = split(jnp.broadcast_to(variance, conductance.shape))
+            variance = _wired.variance(own, cells[0], terms[0])
+        if chip.mapping.reference == "ideal":
+            terms = tuple(map(jnp.subtract, terms, state["reference"]))
     common_noise = chip.has_column and variance is not None
     if chip.adc.exact and len(terms) == 1 and not common_noise:
         return {**state, "seen": _as_one(chip, tiling, terms[0], variance)}
     seen: State = {"terms": terms}
     return {**state, "seen": seen if variance is None else {**seen, "variance": variance}}
+
+
+def _relative(chip: "Chip", terms: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Terms of currents less those of ideal references, where the mapping has them."""
+    if chip.mapping.reference != "ideal":
+        return terms
+    zero = jnp.full((), chip.mapping.start(chip.device), terms[0].dtype)
+    return tuple(map(jnp.subtract, terms, chip.device.current_terms(zero)))
 
 
 def _variance(chip: "Chip", state: State) -> Array | None:
@@ -156,17 +171,15 @@ def _as_one(chip: "Chip", tiling: _tile.Tiling, tiles: Array, variance: Array | 
 
     (in, out), the order in which forward reads, the most frequent ones, are fastest.
     """
-    coefficients = jnp.asarray(chip.coefficients, tiles.dtype)
-    if tiling.column:
-        tiles = tiles[..., :-1, :] - tiles[..., -1:, :]
-    one = lambda tiles: _tile.merge(tiles, tiling).T
-    seen = {"matrix": one(jnp.einsum("p,pabij->abij", coefficients, tiles))}
+    seen = {"matrix": _wired.as_one(chip, tiling, tiles).T}
     if variance is None:
         return seen
+    coefficients = jnp.asarray(chip.coefficients, tiles.dtype)
     if variance.ndim == 0:
         # Every plane has its cell in every sum.
         return {**seen, "variance": variance * jnp.sum(coefficients**2)}
-    return {**seen, "variance": one(jnp.einsum("p,pabij->abij", coefficients**2, variance))}
+    total = jnp.einsum("p,pabij->abij", coefficients**2, variance)
+    return {**seen, "variance": _tile.merge(total, tiling).T}
 
 
 def conductances(chip: "Chip", state: State) -> Array:

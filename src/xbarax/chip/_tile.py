@@ -9,6 +9,7 @@ import dataclasses
 import functools
 
 import jax
+import numpy as np
 from jax import Array
 from jax import numpy as jnp
 
@@ -67,6 +68,39 @@ def split(planes: Array, tiling: Tiling) -> Array:
     column = jnp.pad(planes[:, t.n_out :], ((0, 0), (0, 0), (0, missing[1])))
     column = column.reshape(n_planes, t.tiles_out, t.tiles_in, 1, t.words)
     return jnp.concatenate([tiles, column], axis=3)
+
+
+def pack(tiles: Array, tiling: Tiling) -> Array:
+    """Moves what the last tiles lack to the far ends of all lines, where no current flows.
+
+    `split` fills them up behind the last inputs, which would be wire between the last word line and
+    the ground, and between the last output and the reference column.
+    """
+    return _rearranged(tiles, *_packing(tiling))
+
+
+def unpack(tiles: Array, tiling: Tiling) -> Array:
+    """Undoes `pack`."""
+    return _rearranged(tiles, *map(np.argsort, _packing(tiling)))
+
+
+def _packing(t: Tiling) -> tuple[np.ndarray, np.ndarray]:
+    """The order of the last tiles' lines and words, (lines, column) and words."""
+    n_lines = t.n_out - (t.tiles_out - 1) * t.lines
+    n_words = t.n_in - (t.tiles_in - 1) * t.words
+    column = np.arange(t.lines, t.lines + t.column)
+    lines = np.concatenate([np.arange(n_lines), column, np.arange(n_lines, t.lines)])
+    return lines, np.roll(np.arange(t.words), -n_words)
+
+
+def _rearranged(tiles: Array, lines: np.ndarray, words: np.ndarray) -> Array:
+    for tile_axis, axis, order in ((-4, -2, lines), (-3, -1, words)):
+        if np.all(order == np.arange(len(order))):
+            continue
+        whole, last = jnp.split(tiles, [tiles.shape[tile_axis] - 1], axis=tile_axis)
+        last = jnp.take(last, order, axis=axis)
+        tiles = jnp.concatenate([whole, last], axis=tile_axis)
+    return tiles
 
 
 def merge(tiles: Array, tiling: Tiling) -> Array:

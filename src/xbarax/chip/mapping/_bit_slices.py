@@ -104,6 +104,17 @@ class BitSlices(AbstractRanged):
         unit = jnp.tensordot(coefficients, present - low, 1)
         return self.targets(unit + change, device) - present
 
+    def derivatives(self, present: Array, device: AbstractDevice) -> Array:
+        """The least change of all slices of the weight's sign; of both signs for a weight of zero.
+
+        Digits have no derivative, their sum has: it is the weight, straight through.
+        """
+        coefficients = jnp.asarray(self.coefficients(device), present.dtype)
+        positive = 0.5 * (1 + jnp.sign(jnp.tensordot(coefficients, present, 1)))
+        signs = jnp.stack([positive, 1 - positive] * self.slices)
+        shares = coefficients / jnp.sum(coefficients[::2] ** 2)
+        return shares[:, None, None] * signs
+
     def worn(self, present: Array, device: AbstractDevice) -> None:
         """None ever."""
         return None

@@ -74,6 +74,12 @@ class DifferentialPair(AbstractRanged):
         unit = (present[0] - present[1]) / (high - low)
         return self.targets(jnp.clip(unit + change, -1, 1), device) - present
 
+    def derivatives(self, present: Array, device: AbstractDevice) -> Array:
+        """That of the device of the weight's sign; of both, by half, for a weight of zero."""
+        low, high = device.conductance_range
+        positive = 0.5 * (1 + jnp.sign(present[0] - present[1]))
+        return (high - low) * jnp.stack([positive, positive - 1])
+
     def worn(self, present: Array, device: AbstractDevice) -> Array | None:
         """Both devices of the pairs in which one is near its end and the other has left its own."""
         if not isinstance(device, AbstractPulsed):

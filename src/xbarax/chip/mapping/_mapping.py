@@ -4,6 +4,7 @@ import abc
 from typing import Literal
 
 from jax import Array
+from jax import numpy as jnp
 
 from xbarax.chip.device import AbstractDevice
 
@@ -61,6 +62,16 @@ class AbstractMapping(abc.ABC):
 
         `present` are the targets or conductances (planes, out, in) that they count from.
         """
+
+    def derivatives(self, present: Array, device: AbstractDevice) -> Array:
+        """How conductances (planes, out, in), in siemens, follow a small change of `u`.
+
+        At the conductances `present`, so that `Σ_p c_p derivatives_p = 1`. By default the least
+        change of all planes that there is, `c_p / Σ c²`.
+        """
+        coefficients = jnp.asarray(self.coefficients(device), present.dtype)
+        shares = coefficients / jnp.sum(coefficients**2)
+        return jnp.broadcast_to(shares[:, None, None], present.shape)
 
     @abc.abstractmethod
     def worn(self, present: Array, device: AbstractDevice) -> Array | None:

@@ -2,6 +2,7 @@
 
 from xbarax.chip.wires._effective import effective_conductance as effective_conductance
 from xbarax.chip.wires._ideal import Ideal as Ideal
+from xbarax.chip.wires._resistive import Resistive as Resistive
 from xbarax.chip.wires._solve import Solution as Solution
 from xbarax.chip.wires._solve import solve as solve
 from xbarax.chip.wires._wires import AbstractWires as AbstractWires

@@ -1,0 +1,76 @@
+"""Tiles as they are seen from the ends of wires that are not ideal, and derivatives of that."""
+
+from typing import TYPE_CHECKING
+
+import jax
+from jax import Array
+from jax import numpy as jnp
+
+from xbarax.chip import _tile
+
+if TYPE_CHECKING:
+    from xbarax.chip._chip import Chip
+
+
+def through(chip: "Chip", tiling: _tile.Tiling, tiles: Array) -> Array:
+    """The effective conductances of tiles, or of another term of their cells' current."""
+    return _tile.unpack(chip.wires.effective(_tile.pack(tiles, tiling)), tiling)
+
+
+def references(chip: "Chip", tiling: _tile.Tiling) -> tuple[Array, ...]:
+    """What ideal references show: tiles of ideal cells, between wires as the array has them.
+
+    So a weight of zero reads as zero in an array of such weights, whatever the wires.
+    """
+    start = chip.mapping.start(chip.device)
+    cells = jnp.full((1, tiling.rows, tiling.n_in), start, jnp.float32)
+    terms = chip.device.current_terms(cells)
+    return tuple(through(chip, tiling, _tile.split(term, tiling)) for term in terms)
+
+
+def variance(own: Array, cells: Array, seen: Array) -> Array:
+    """The variance of a read of each cell as it arrives: by (G_eff/G)², at most 1.
+
+    Of first order, a cell's noise arrives by the square of a product: the share of the applied
+    voltage that is across the cell, and the share of its current that goes to its own ground.
+    G_eff/G is that, and by what comes round over other cells more, without bound for an open cell:
+    such a cell's noise counts whole.
+    """
+    closed = cells != 0
+    share = jnp.where(closed, jnp.abs(seen) / jnp.where(closed, jnp.abs(cells), 1), 1)
+    return own * jnp.square(jnp.minimum(share, 1))
+
+
+def push_forward(chip: "Chip", planes: Array, change: Array) -> Array:
+    """What a change of programmed weights (out, in) makes of effective ones.
+
+    The derivative at conductances `planes` (planes, rows, in), of weights over conductances and
+    the wires to effective weights; programming is straight through, and the mapping's range is a
+    constant, which cancels.
+    """
+    n_out, n_in = change.shape
+    tiling = _tile.cut(n_out, n_in, chip.tile, chip.has_column)
+    slopes = chip.mapping.derivatives(planes[:, :n_out], chip.device)
+    columns = ((0, 0), (0, planes.shape[1] - n_out), (0, 0))
+    moved = jnp.pad(slopes * change, columns)
+
+    def units(planes: Array) -> Array:
+        tiles = through(chip, tiling, _tile.split(planes, tiling))
+        return as_one(chip, tiling, tiles)
+
+    return jax.jvp(units, (planes,), (moved,))[1]
+
+
+def pull_back(chip: "Chip", planes: Array, gradient: Array) -> Array:
+    """The transpose of `push_forward`: from gradients of effective weights to programmed ones."""
+    push = lambda change: push_forward(chip, planes, change)
+    (programmed,) = jax.linear_transpose(push, gradient)(gradient)
+    return programmed
+
+
+def as_one(chip: "Chip", tiling: _tile.Tiling, tiles: Array) -> Array:
+    """All tiles and planes as one matrix (out, in), in units of the largest weight."""
+    if tiling.column:
+        tiles = tiles[..., :-1, :] - tiles[..., -1:, :]
+    coefficients = jnp.asarray(chip.coefficients, tiles.dtype)
+    return _tile.merge(jnp.einsum("p,pabij->abij", coefficients, tiles), tiling)
