@@ -42,6 +42,7 @@ bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against
 	$(BIN)/python benchmarks/training_in_place.py
 	$(BIN)/python benchmarks/training_step.py --memory
 	$(BIN)/python benchmarks/wires.py
+	$(BIN)/python benchmarks/wires_in_training.py
 	$(if $(NOTEBOOK),$(BIN)/python benchmarks/notebook.py $(NOTEBOOK))
 
 bench-peers: $(VENV)/.installed ## Compare with other frameworks, each in an environment of its own

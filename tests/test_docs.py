@@ -29,7 +29,7 @@ NAMESPACES = {
     "xb.device.characterise": "xbarax.chip.device.characterise",
     "xb.hardware": "xbarax.hardware",
     "xb.mapping": "xbarax.chip.mapping",
-    "xb.wires": "xbarax.chip.wires",
+    "xb.wires": "xbarax.wires",
     "datasets": "xbarax.datasets",
     "plot": "xbarax.plot",
     "snn": "xbarax.snn",

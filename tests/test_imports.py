@@ -1,6 +1,7 @@
 """The house's rules about who imports whom, read from the sources."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,13 @@ def test_importing_the_package_is_silent_and_loads_no_plots():
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False False\n", "")
+
+
+def test_wires_have_all_names_of_the_chips_wires():
+    """`xbarax.wires` adds what needs arrays."""
+    public = lambda module: {
+        name
+        for name, thing in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(thing)
+    }
+    assert public(xb.chip.wires) < public(xb.wires)

@@ -2,6 +2,7 @@
 
 from xbarax import array as array
 from xbarax import hardware as hardware
+from xbarax import wires as wires
 from xbarax.array import MemristiveCrossbarArray as MemristiveCrossbarArray
 from xbarax.array import after as after
 from xbarax.array import age as age
@@ -26,6 +27,5 @@ from xbarax.chip import WriteVerify as WriteVerify
 from xbarax.chip import converter as converter
 from xbarax.chip import device as device
 from xbarax.chip import mapping as mapping
-from xbarax.chip import wires as wires
 from xbarax.chip.converter import ADC as ADC
 from xbarax.chip.converter import DAC as DAC

@@ -9,7 +9,7 @@ from jax import numpy as jnp
 
 import xbarax as xb
 from tests.chip import circuit, tile_model
-from tests.chip.tile_model import per_vector
+from tests.chip.tile_model import per_vector, through_wires
 from tests.helpers import assert_close, assert_equal, normal
 from xbarax.chip import _wired
 
@@ -32,16 +32,6 @@ def make(mapping, **stations):
     return xb.MemristiveCrossbarArray(W, chip_of(mapping, **stations), jax.random.key(0))
 
 
-def through_wires(model, planes):
-    """What each tile, cut to what is there, shows of its devices."""
-    seen = np.array(planes)
-    for *_, rows, ins in model.tiles():
-        where = np.ix_(rows, ins)
-        for plane, own in zip(seen, planes, strict=True):
-            plane[where] = circuit.effective(own[where].T, WORD_LINE, BIT_LINE).T
-    return seen
-
-
 def model_of(w):
     """The array's read, from its devices' conductances and the chip, in double precision."""
     chip, state = w.chip, xb.array.get_state(w)
@@ -49,10 +39,11 @@ def model_of(w):
     low, high = chip.device.conductance_range
     units = np.asarray(UNITS[type(chip.mapping)])
     model = tile_model.of(w, scale / (high - low) * units)
-    planes = through_wires(model, model.planes)
+    through = lambda planes: through_wires(model, planes, WORD_LINE, BIT_LINE)
+    planes = through(model.planes)
     if isinstance(chip.mapping, REFERENCE):
         reference = np.full_like(planes, chip.device.zero_conductance)
-        planes -= through_wires(model, reference)
+        planes -= through(reference)
     return model._replace(planes=planes, bits=chip.adc.bits or 24)
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import xbarax as xb
+from tests.chip import circuit
 
 
 def quantise(values: Any, full_scale: Any, bits: int, signed: bool = True) -> np.ndarray:
@@ -80,6 +81,18 @@ class Model(NamedTuple):
             seen = quantise(currents, full_scale((a, b), currents), self.bits, self.signed)
             x[:, ins] += np.einsum("p,pnw->nw", self.coefficients, seen) / self.volts
         return x
+
+
+def through_wires(
+    model: Model, planes: np.ndarray, word_line: float, bit_line: float
+) -> np.ndarray:
+    """What each tile, cut to what is there, shows of its devices between resistive wires."""
+    seen = np.array(planes)
+    for *_, rows, ins in model.tiles():
+        where = np.ix_(rows, ins)
+        for plane, own in zip(seen, planes, strict=True):
+            plane[where] = circuit.effective(own[where].T, word_line, bit_line).T
+    return seen
 
 
 def per_vector(_: Any, currents: np.ndarray) -> np.ndarray:

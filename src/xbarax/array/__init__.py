@@ -8,6 +8,7 @@ from xbarax.array._operators import read as read
 from xbarax.array._operators import readout as readout
 from xbarax.array._operators import report as report
 from xbarax.array._operators import step_key as step_key
+from xbarax.array._pull_back import pull_back as pull_back
 from xbarax.array._simulated import age as age
 from xbarax.array._simulated import calibrate as calibrate
 from xbarax.array._simulated import conductances as conductances

@@ -36,7 +36,7 @@ def age(array: MemristiveCrossbarArray, seconds: ArrayLike) -> MemristiveCrossba
 
     Derivatives: the identity for the effective weights, none for the time.
     """
-    ty, _ = _simulated(array, "xb.age")
+    ty, _ = simulated(array, "xb.age")
     given: Any = np.asarray(seconds) if not hasattr(seconds, "dtype") else seconds
     if given.dtype == object:
         raise TypeError(f"xb.age: expected seconds as one number, given {seconds!r}")
@@ -134,7 +134,7 @@ def conductances(array: MemristiveCrossbarArray) -> Array:
 
     Derivatives: none.
     """
-    _simulated(array, "xb.conductances")
+    simulated(array, "xb.conductances")
     return primitives.look(array, "conductances")
 
 
@@ -147,7 +147,7 @@ def fault_map(array: MemristiveCrossbarArray) -> Array:
     Raises:
       TypeError: no crossbar on a simulated chip.
     """
-    _simulated(array, "xb.fault_map")
+    simulated(array, "xb.fault_map")
     return primitives.look(array, "fault_map")
 
 
@@ -161,7 +161,7 @@ def pulse_step(array: MemristiveCrossbarArray) -> Array:
       TypeError: no crossbar on a simulated chip.
       ValueError: its devices do not respond to pulses.
     """
-    _, chip = _simulated(array, "xb.pulse_step")
+    _, chip = simulated(array, "xb.pulse_step")
     if not isinstance(chip.device, AbstractPulsed):
         raise ValueError(f"xb.pulse_step: {type(chip.device).__name__} does not respond to pulses")
     return primitives.look(array, "pulse_step")
@@ -179,7 +179,12 @@ def _mask(name: str, given: Any, shape: tuple[int, ...]) -> Array:
         ) from None
 
 
-def _simulated(array: Any, use: str) -> tuple[CrossbarType, Chip]:
+def simulated(array: Any, use: str) -> tuple[CrossbarType, Chip]:
+    """The type and the chip of what must be a crossbar array on a simulated chip.
+
+    Raises:
+      TypeError: it is not.
+    """
     if not isinstance(array, MemristiveCrossbarArray):
         raise TypeError(f"{use}: expected a MemristiveCrossbarArray, given {type(array).__name__}")
     ty: CrossbarType = jax.typeof(array)
@@ -189,7 +194,7 @@ def _simulated(array: Any, use: str) -> tuple[CrossbarType, Chip]:
 
 
 def _one(array: Any, use: str) -> tuple[CrossbarType, Chip]:
-    ty, chip = _simulated(array, use)
+    ty, chip = simulated(array, use)
     if ty.batch_shape:
         raise ValueError(
             f"{use}: {ty.str_short()} is a batch of arrays; use it inside jax.vmap, which maps "

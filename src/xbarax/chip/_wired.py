@@ -1,5 +1,6 @@
 """Tiles as they are seen from the ends of wires that are not ideal, and derivatives of that."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import jax
@@ -42,30 +43,38 @@ def variance(own: Array, cells: Array, seen: Array) -> Array:
 
 
 def push_forward(chip: "Chip", planes: Array, change: Array) -> Array:
-    """What a change of programmed weights (out, in) makes of effective ones.
+    """What a change of programmed weights (out, in) makes of effective ones, to first order.
 
-    The derivative at conductances `planes` (planes, rows, in), of weights over conductances and
-    the wires to effective weights; programming is straight through, and the mapping's range is a
-    constant, which cancels.
+    At conductances `planes` (planes, rows, in), over those and the wires. Programming is straight
+    through, and the mapping's range is a constant, which cancels.
     """
-    n_out, n_in = change.shape
+    moved = _slopes(chip, planes, change) * change
+    columns = ((0, 0), (0, planes.shape[1] - change.shape[0]), (0, 0))
+    return jax.jvp(_units(chip, change), (planes,), (jnp.pad(moved, columns),))[1]
+
+
+def pull_back(chip: "Chip", planes: Array, gradient: Array) -> Array:
+    """The transpose of `push_forward`: from gradients of effective weights to programmed ones."""
+    _, transpose = jax.vjp(_units(chip, gradient), planes)
+    (of_planes,) = transpose(gradient)
+    slopes = _slopes(chip, planes, gradient)
+    return jnp.sum(slopes * of_planes[:, : len(gradient)], axis=0)
+
+
+def _slopes(chip: "Chip", planes: Array, weights: Array) -> Array:
+    return chip.mapping.derivatives(planes[:, : len(weights)], chip.device)
+
+
+def _units(chip: "Chip", weights: Array) -> Callable[[Array], Array]:
+    """From conductances to effective weights like `weights`, but for a constant."""
+    n_out, n_in = weights.shape
     tiling = _tile.cut(n_out, n_in, chip.tile, chip.has_column)
-    slopes = chip.mapping.derivatives(planes[:, :n_out], chip.device)
-    columns = ((0, 0), (0, planes.shape[1] - n_out), (0, 0))
-    moved = jnp.pad(slopes * change, columns)
 
     def units(planes: Array) -> Array:
         tiles = through(chip, tiling, _tile.split(planes, tiling))
         return as_one(chip, tiling, tiles)
 
-    return jax.jvp(units, (planes,), (moved,))[1]
-
-
-def pull_back(chip: "Chip", planes: Array, gradient: Array) -> Array:
-    """The transpose of `push_forward`: from gradients of effective weights to programmed ones."""
-    push = lambda change: push_forward(chip, planes, change)
-    (programmed,) = jax.linear_transpose(push, gradient)(gradient)
-    return programmed
+    return units
 
 
 def as_one(chip: "Chip", tiling: _tile.Tiling, tiles: Array) -> Array:

@@ -15,3 +15,4 @@ from xbarax.array._primitives._parts import whole as whole
 from xbarax.array._primitives._program import change as change
 from xbarax.array._primitives._program import program as program
 from xbarax.array._primitives._read import bind_read as bind_read
+from xbarax.array._primitives._wires import pull_back as pull_back

@@ -8,7 +8,7 @@ from jax import Array
 
 from xbarax.array import _hijax, _keys
 from xbarax.array._held import Held
-from xbarax.array._primitives import _common
+from xbarax.array._primitives import _common, _wires
 from xbarax.array._type import CrossbarType, holding, make_value
 from xbarax.chip import AbstractStatefulChip
 
@@ -41,7 +41,10 @@ def _change(held: Held, operand: Array, *, ty: CrossbarType, how: Change) -> Hel
 
 
 class Program(_hijax.Primitive):
-    """weights (*batch, out, in), key (*batch) -> array; straight through for derivatives."""
+    """weights (*batch, out, in), key (*batch) -> array.
+
+    For derivatives straight through, but for the wires between programmed and effective weights.
+    """
 
     def __init__(self, weights: Any, key: Any, chip: Any):
         key_dtype = None if key is None else key.dtype
@@ -60,23 +63,42 @@ class Program(_hijax.Primitive):
         return program(weights, key, self.chip), 0
 
     def vjp_fwd(self, nonzeros, weights, key):
-        return self(weights, key), None
+        return self.lin(nonzeros, weights, key)
 
     def vjp_bwd_retval(self, residuals, cotangent):
-        return _hijax.instantiate_zeros(cotangent), _hijax.zero_cotangent(self.in_avals[1])
+        to_weights = _pulled_back(residuals, cotangent)
+        return to_weights, _hijax.zero_cotangent(self.in_avals[1])
 
     def jvp(self, primals, tangents):
-        return self(*primals), _hijax.instantiate_zeros(tangents[0])
+        array, residuals = self.lin(None, *primals)
+        return array, self.linearized(residuals, *tangents)
 
     def lin(self, nonzeros, weights, key):
-        return self(weights, key), None
+        return _with_wires(self(weights, key))
 
     def linearized(self, residuals, weights_dot, key_dot):
-        return _hijax.instantiate_zeros(weights_dot)
+        return _pushed_forward(residuals, weights_dot)
+
+
+def _with_wires(array: Any) -> tuple[Any, Any]:
+    """An array that was programmed, and what its derivatives need of it."""
+    return array, array if _wires.has_wires(jax.typeof(array)) else None
+
+
+def _pushed_forward(array: Any, change: Any) -> Array:
+    return _hijax.instantiate_zeros(change) if array is None else _wires.push_forward(array, change)
+
+
+def _pulled_back(array: Any, cotangent: Any) -> Array:
+    if array is None:
+        return _hijax.instantiate_zeros(cotangent)
+    return _wires.pull_back(array, cotangent)
 
 
 class Update(_hijax.Primitive):
-    """array, operand (*batch, out, in) -> array; straight through for derivatives.
+    """array, operand (*batch, out, in) -> array.
+
+    For derivatives straight through: to the array as it is, to the operand by way of the wires.
 
     Changes: "update" by deltas; on chips that hold the weights also "write", to the weights given,
     and "pulse", by pulse counts, through which nothing is known of derivatives but the array's own.
@@ -100,25 +122,30 @@ class Update(_hijax.Primitive):
         return change(array, _common.lead(axis_data, operand, d_operand), self.how), 0
 
     def vjp_fwd(self, nonzeros, array, operand):
-        return self(array, operand), None
+        return self.lin(nonzeros, array, operand)
 
     def vjp_bwd_retval(self, residuals, cotangent):
         cotangent = _hijax.instantiate_zeros(cotangent)
         to_array, to_operand = _PASSES[self.how]
+        none, nothing = map(_hijax.zero_cotangent, self.in_avals)
         return (
-            cotangent if to_array else _hijax.zero_cotangent(self.in_avals[0]),
-            cotangent if to_operand else _hijax.zero_cotangent(self.in_avals[1]),
+            cotangent if to_array else none,
+            _pulled_back(residuals, cotangent) if to_operand else nothing,
         )
 
     def jvp(self, primals, tangents):
-        return self(*primals), self.linearized(None, *tangents)
+        array, residuals = self.lin(None, *primals)
+        return array, self.linearized(residuals, *tangents)
 
     def lin(self, nonzeros, array, operand):
-        return self(array, operand), None
+        return _with_wires(self(array, operand))
 
-    def linearized(self, residuals, *tangents):
-        passing = zip(_PASSES[self.how], tangents, strict=True)
-        return sum(_hijax.instantiate_zeros(tangent) for passes, tangent in passing if passes)
+    def linearized(self, residuals, array_dot, operand_dot):
+        from_array, from_operand = _PASSES[self.how]
+        tangent = _hijax.instantiate_zeros(array_dot if from_array else operand_dot)
+        if from_array and from_operand and not _hijax.is_zero(operand_dot):
+            tangent += _pushed_forward(residuals, operand_dot)
+        return tangent
 
 
 def program(weights: Array, key: Array | None, chip: Any) -> Any:

@@ -1,0 +1,9 @@
+"""Wires: what a chip has between its cells, circuits of them, and arrays behind them."""
+
+from xbarax.array import pull_back as pull_back
+from xbarax.chip.wires import AbstractWires as AbstractWires
+from xbarax.chip.wires import Ideal as Ideal
+from xbarax.chip.wires import Resistive as Resistive
+from xbarax.chip.wires import Solution as Solution
+from xbarax.chip.wires import effective_conductance as effective_conductance
+from xbarax.chip.wires import solve as solve
