@@ -29,7 +29,7 @@ def program(chip: "Chip", weights: Array, key: Array | None) -> State:
     tiling = _tile.cut(n_out, n_in, chip.tile, chip.has_column)
     start = chip.mapping.start(chip.device)
     targets = chip.mapping.targets(unit, chip.device)
-    targets = _with_column(targets, tiling, start)
+    targets = with_column(targets, tiling, start)
     state: State = {
         "cells": chip.device.program(targets, start, program_key),
         "largest": largest,
@@ -220,7 +220,7 @@ def _bounded(chip: "Chip", unit: Array) -> tuple[Array, Array]:
     return jnp.clip(unit, -1, 1), beyond
 
 
-def _with_column(planes: Array, tiling: _tile.Tiling, start: float) -> Array:
+def with_column(planes: Array, tiling: _tile.Tiling, start: float) -> Array:
     """Planes (planes, out, in) with the reference columns' devices behind them."""
     if not tiling.column:
         return planes

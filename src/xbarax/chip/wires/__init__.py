@@ -1,5 +1,7 @@
 """The wires between the cells."""
 
+from xbarax.chip.wires._compensate import Compensation as Compensation
+from xbarax.chip.wires._compensate import compensate as compensate
 from xbarax.chip.wires._effective import effective_conductance as effective_conductance
 from xbarax.chip.wires._ideal import Ideal as Ideal
 from xbarax.chip.wires._resistive import Resistive as Resistive
