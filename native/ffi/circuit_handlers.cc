@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <new>
 #include <string>
 
@@ -11,38 +12,84 @@
 namespace xbarax {
 namespace {
 
-// g, effective (*batch, M, N), word_line and bit_line (*batch).
+// Cells (*batch, M, N), and for each array what its wires have, (*batch).
 template <ffi::DataType type>
-ffi::Error EffectiveImpl(ffi::ThreadPool pool, ffi::Buffer<type> g, ffi::Buffer<type> word_line,
-                         ffi::Buffer<type> bit_line, ffi::Result<ffi::Buffer<type>> effective) {
-  const Dims dims = g.dimensions(), to = effective->dimensions();
-  const auto leads = [&](Dims batch) {
-    return batch.size() + 2 == dims.size() && std::equal(batch.begin(), batch.end(), dims.begin());
-  };
-  const bool same = to.size() == dims.size() && std::equal(to.begin(), to.end(), dims.begin());
-  if (!same || !leads(word_line.dimensions()) || !leads(bit_line.dimensions())) {
-    const char* name = type == ffi::DataType::F64 ? "float64" : "float32";
-    return ffi::Error::InvalidArgument(
-        "xbarax effective_conductance: operands that do not match: " + Shape(dims, name) + " " +
-        Shape(word_line.dimensions(), name) + " " + Shape(bit_line.dimensions(), name) + " " +
-        Shape(to, name));
-  }
-  XlaExecutor executor(pool);
+bool Match(const ffi::Buffer<type>& cells, const ffi::Buffer<type>& wires) {
+  const Dims dims = cells.dimensions(), batch = wires.dimensions();
+  return batch.size() + 2 == dims.size() && std::equal(batch.begin(), batch.end(), dims.begin());
+}
+
+template <ffi::DataType type>
+bool Same(const ffi::Buffer<type>& one, const ffi::Buffer<type>& other) {
+  const Dims a = one.dimensions(), b = other.dimensions();
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin());
+}
+
+template <ffi::DataType type, class... Buffers>
+ffi::Error NoMatch(const std::string& name, const Buffers&... buffers) {
+  const char* word = type == ffi::DataType::F64 ? "float64" : "float32";
+  std::string shapes;
+  ((shapes += " " + Shape(buffers.dimensions(), word)), ...);
+  return ffi::Error::InvalidArgument("xbarax " + name + ": operands that do not match:" + shapes);
+}
+
+ffi::Error Done(const std::string& name, const std::function<void()>& solve) {
   try {
-    EffectiveConductance(
-        {g.typed_data(), word_line.typed_data(), bit_line.typed_data(), word_line.element_count(),
-         static_cast<std::size_t>(dims[dims.size() - 2]),
-         static_cast<std::size_t>(dims[dims.size() - 1])},
-        effective->typed_data(), executor);
+    solve();
   } catch (const std::bad_alloc&) {
-    return ffi::Error(ffi::ErrorCode::kResourceExhausted,
-                      "xbarax effective_conductance: out of memory");
+    return ffi::Error(ffi::ErrorCode::kResourceExhausted, "xbarax " + name + ": out of memory");
   }
   return ffi::Error::Success();
 }
 
 template <ffi::DataType type>
-auto Binding() {
+Circuits<ffi::NativeType<type>> CircuitsOf(const ffi::Buffer<type>& g,
+                                           const ffi::Buffer<type>& word_line,
+                                           const ffi::Buffer<type>& bit_line) {
+  const Dims dims = g.dimensions();
+  return {g.typed_data(),
+          word_line.typed_data(),
+          bit_line.typed_data(),
+          word_line.element_count(),
+          static_cast<std::size_t>(dims[dims.size() - 2]),
+          static_cast<std::size_t>(dims[dims.size() - 1])};
+}
+
+// g, effective (*batch, M, N), word_line and bit_line (*batch).
+template <ffi::DataType type>
+ffi::Error EffectiveImpl(ffi::ThreadPool pool, ffi::Buffer<type> g, ffi::Buffer<type> word_line,
+                         ffi::Buffer<type> bit_line, ffi::Result<ffi::Buffer<type>> effective) {
+  const std::string name = "effective_conductance";
+  if (!Same(g, *effective) || !Match(g, word_line) || !Match(g, bit_line))
+    return NoMatch<type>(name, g, word_line, bit_line, *effective);
+  XlaExecutor executor(pool);
+  return Done(name, [&] {
+    EffectiveConductance(CircuitsOf(g, word_line, bit_line), effective->typed_data(), executor);
+  });
+}
+
+// Before these a cotangent like g, and results like g, word_line and bit_line.
+template <ffi::DataType type>
+ffi::Error PullImpl(ffi::ThreadPool pool, ffi::Buffer<type> cotangent, ffi::Buffer<type> g,
+                    ffi::Buffer<type> word_line, ffi::Buffer<type> bit_line,
+                    ffi::Result<ffi::Buffer<type>> by_g,
+                    ffi::Result<ffi::Buffer<type>> by_word_line,
+                    ffi::Result<ffi::Buffer<type>> by_bit_line) {
+  const std::string name = "pull_effective_conductance";
+  const bool given = Same(g, cotangent) && Match(g, word_line) && Match(g, bit_line);
+  if (!given || !Same(g, *by_g) || !Match(g, *by_word_line) || !Match(g, *by_bit_line))
+    return NoMatch<type>(name, cotangent, g, word_line, bit_line, *by_g, *by_word_line,
+                         *by_bit_line);
+  XlaExecutor executor(pool);
+  return Done(name, [&] {
+    PullEffectiveConductance(
+        CircuitsOf(g, word_line, bit_line), cotangent.typed_data(),
+        {by_g->typed_data(), by_word_line->typed_data(), by_bit_line->typed_data()}, executor);
+  });
+}
+
+template <ffi::DataType type>
+auto EffectiveBinding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
       .template Arg<ffi::Buffer<type>>()
@@ -51,17 +98,32 @@ auto Binding() {
       .template Ret<ffi::Buffer<type>>();
 }
 
+template <ffi::DataType type>
+auto PullBinding() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<type>>();
+}
+
 }  // namespace
 }  // namespace xbarax
 
-extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* XbaraxEffectiveConductanceF32(
-    XLA_FFI_CallFrame* call_frame);
-extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* XbaraxEffectiveConductanceF64(
-    XLA_FFI_CallFrame* call_frame);
+#define XBARAX_HANDLER(symbol, implementation, binding)                    \
+  extern "C" __attribute__((visibility("default"))) XLA_FFI_Error* symbol( \
+      XLA_FFI_CallFrame* call_frame);                                      \
+  XLA_FFI_DEFINE_HANDLER_SYMBOL(symbol, xbarax::implementation, xbarax::binding)
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxEffectiveConductanceF32,
-                              xbarax::EffectiveImpl<ffi::DataType::F32>,
-                              xbarax::Binding<ffi::DataType::F32>());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxEffectiveConductanceF64,
-                              xbarax::EffectiveImpl<ffi::DataType::F64>,
-                              xbarax::Binding<ffi::DataType::F64>());
+XBARAX_HANDLER(XbaraxEffectiveConductanceF32, EffectiveImpl<ffi::DataType::F32>,
+               EffectiveBinding<ffi::DataType::F32>());
+XBARAX_HANDLER(XbaraxEffectiveConductanceF64, EffectiveImpl<ffi::DataType::F64>,
+               EffectiveBinding<ffi::DataType::F64>());
+XBARAX_HANDLER(XbaraxPullEffectiveConductanceF32, PullImpl<ffi::DataType::F32>,
+               PullBinding<ffi::DataType::F32>());
+XBARAX_HANDLER(XbaraxPullEffectiveConductanceF64, PullImpl<ffi::DataType::F64>,
+               PullBinding<ffi::DataType::F64>());

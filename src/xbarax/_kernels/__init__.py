@@ -15,10 +15,13 @@ from xbarax._kernels._calls import read as read
 from xbarax._kernels._calls import side_effect as side_effect
 from xbarax._kernels._calls import update as update
 from xbarax._kernels._choose import Implementation as Implementation
+from xbarax._kernels._choose import Where as Where
 from xbarax._kernels._choose import asked as asked
 from xbarax._kernels._choose import choose as choose
 from xbarax._kernels._choose import using as using
+from xbarax._kernels._choose import where_native as where_native
 from xbarax._kernels._circuit import effective_conductance as effective_conductance
+from xbarax._kernels._circuit import pull_effective_conductance as pull_effective_conductance
 from xbarax._kernels._library import NativeLibraryError as NativeLibraryError
 from xbarax._kernels._library import available as available
 from xbarax._kernels._library import library as library

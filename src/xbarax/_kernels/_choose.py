@@ -42,12 +42,24 @@ def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Any)
     Raises:
       NativeLibraryError: "native", and the native library cannot be used.
     """
+    where = where_native()
+    if where == "cpu":
+        return jax.lax.platform_dependent(*operands, cpu=native, default=pure)
+    return (native if where == "everywhere" else pure)(*operands)
+
+
+Where = Literal["nowhere", "cpu", "everywhere"]
+"""In programs for which platforms native kernels are taken."""
+
+
+def where_native() -> Where:
+    """What `choose` goes by, for primitives that are lowered to one or the other.
+
+    Raises:
+      NativeLibraryError: "native", and the native library cannot be used.
+    """
     implementation = _asked.get()
-    if implementation == "jax":
-        return pure(*operands)
     if implementation == "native":
         _library.library()
-        return native(*operands)
-    if not _library.available():
-        return pure(*operands)
-    return jax.lax.platform_dependent(*operands, cpu=native, default=pure)
+        return "everywhere"
+    return "cpu" if implementation == "auto" and _library.available() else "nowhere"

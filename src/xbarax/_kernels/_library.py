@@ -30,6 +30,8 @@ TARGETS = {
     "xbarax_fold_in": "XbaraxFoldIn",
     "xbarax_effective_conductance_f32": "XbaraxEffectiveConductanceF32",
     "xbarax_effective_conductance_f64": "XbaraxEffectiveConductanceF64",
+    "xbarax_pull_effective_conductance_f32": "XbaraxPullEffectiveConductanceF32",
+    "xbarax_pull_effective_conductance_f64": "XbaraxPullEffectiveConductanceF64",
     "xbarax_lif_forward": "XbaraxLifForward",
     "xbarax_lif_backward": "XbaraxLifBackward",
     "xbarax_functions_mul": "XbaraxFunctionsMul",

@@ -1,8 +1,5 @@
 """The conductances that an array with resistive wires shows at its ends."""
 
-import functools
-from typing import Any
-
 import jax
 from jax import Array
 from jax import numpy as jnp
@@ -10,8 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from xbarax import _kernels
-from xbarax._kernels import Implementation
-from xbarax.chip.wires import _check, _recursion
+from xbarax.chip.wires import _check, _primitives
 
 
 def effective_conductance(
@@ -59,27 +55,7 @@ def effective_conductance(
     if cells.size == 0:
         return cells
     circuit = cells, jnp.broadcast_to(word, batch), jnp.broadcast_to(bit, batch)
-    return _solved(_kernels.asked(), *circuit)
+    return _solved(_kernels.where_native(), *circuit)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _solved(
-    implementation: Implementation, conductance: Array, word_line: Array, bit_line: Array
-) -> Array:
-    with _kernels.using(implementation):
-        return _solved_alone(conductance, word_line, bit_line)
-
-
-@jax.custom_jvp
-def _solved_alone(*circuit: Array) -> Array:
-    """Natively where it is not differentiated, and where there are native kernels."""
-    return _kernels.choose(_kernels.effective_conductance, _in_jax, *circuit)
-
-
-@_solved_alone.defjvp
-def _solved_and_differentiated(primals: Any, tangents: Any) -> Any:
-    return jax.jvp(_in_jax, primals, tangents)
-
-
-def _in_jax(*circuit: Array) -> Array:
-    return _recursion.oriented(_recursion.effective, *circuit)
+_solved = jax.jit(_primitives.effective, static_argnums=0)

@@ -1,0 +1,143 @@
+// Memory for matrices, and what is done with them where arrays with resistive wires are solved.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "kernels/dense.h"
+#include "kernels/isa.h"
+
+namespace xbarax {
+
+template <class T>
+const Dense<T>& BestDense();
+template <>
+inline const Dense<float>& BestDense() {
+  static const Dense<float>& best = XBARAX_BEST(kDenseFloat);
+  return best;
+}
+template <>
+inline const Dense<double>& BestDense() {
+  static const Dense<double>& best = XBARAX_BEST(kDenseDouble);
+  return best;
+}
+
+// A part of a row-major matrix.
+template <class T>
+struct View {
+  T* numbers;
+  std::size_t stride;
+  View At(std::size_t row, std::size_t column) const {
+    return {numbers + row * stride + column, stride};
+  }
+  T& operator()(std::size_t row, std::size_t column) const {
+    return numbers[row * stride + column];
+  }
+};
+
+// Memory that is given back in the order opposite to that of taking it.
+template <class T>
+class Stack {
+ public:
+  struct Mark {
+    std::size_t chunk, used;
+  };
+  Mark mark() const { return {chunk_, used_}; }
+  void Return(Mark to) { chunk_ = to.chunk, used_ = to.used; }
+
+  View<T> Take(std::size_t rows, std::size_t columns) {
+    const std::size_t size = rows * columns;
+    while (chunk_ < chunks_.size() && chunks_[chunk_].size - used_ < size) ++chunk_, used_ = 0;
+    if (chunk_ == chunks_.size()) {
+      const std::size_t least = std::max<std::size_t>(size, std::size_t{1} << 17);
+      chunks_.push_back({std::unique_ptr<T[]>(new T[least]), least});
+    }
+    T* taken = chunks_[chunk_].numbers.get() + used_;
+    used_ += size;
+    return {taken, columns};
+  }
+  View<T> Zeros(std::size_t rows, std::size_t columns) {
+    const View<T> taken = Take(rows, columns);
+    std::fill_n(taken.numbers, rows * columns, T{0});
+    return taken;
+  }
+
+ private:
+  struct Chunk {
+    std::unique_ptr<T[]> numbers;
+    std::size_t size;
+  };
+  std::vector<Chunk> chunks_;
+  std::size_t chunk_ = 0, used_ = 0;
+};
+
+template <class T>
+void Copy(View<T> from, View<T> to, std::size_t rows, std::size_t columns) {
+  for (std::size_t r = 0; r < rows; ++r)
+    std::memcpy(to.numbers + r * to.stride, from.numbers + r * from.stride, columns * sizeof(T));
+}
+
+// To `to` (columns x rows), some at a time, so that both are read and written in whole cache lines.
+template <class T>
+void Transpose(View<T> from, View<T> to, std::size_t rows, std::size_t columns) {
+  constexpr std::size_t some = 8;
+  for (std::size_t begin = 0; begin < rows; begin += some) {
+    const std::size_t end = std::min(begin + some, rows);
+    for (std::size_t c = 0; c < columns; ++c)
+      for (std::size_t r = begin; r < end; ++r) to(c, r) = from(r, c);
+  }
+}
+
+template <class T>
+View<T> Transposed(Stack<T>& stack, View<T> from, std::size_t rows, std::size_t columns) {
+  const View<T> to = stack.Take(columns, rows);
+  Transpose(from, to, rows, columns);
+  return to;
+}
+
+// c += a b, or c -= a b, for a (rows x depth) and b (depth x columns).
+template <class T>
+void Add(View<T> a, View<T> b, View<T> c, std::size_t rows, std::size_t depth, std::size_t columns,
+         T sign = 1) {
+  BestDense<T>().add_product(sign, a.numbers, a.stride, b.numbers, b.stride, c.numbers, c.stride,
+                             rows, depth, columns);
+}
+
+template <class T>
+View<T> Product(Stack<T>& stack, View<T> a, View<T> b, std::size_t rows, std::size_t depth,
+                std::size_t columns) {
+  const View<T> c = stack.Zeros(rows, columns);
+  Add(a, b, c, rows, depth, columns);
+  return c;
+}
+
+// c += a b, where the product is symmetric and c is: half of it, and its image.
+template <class T>
+void AddSymmetric(View<T> a, View<T> b, View<T> c, std::size_t size, std::size_t depth) {
+  constexpr std::size_t some = 36;
+  for (std::size_t begin = 0; begin < size; begin += some) {
+    const std::size_t rows = std::min(some, size - begin);
+    Add(a.At(begin, 0), b.At(0, begin), c.At(begin, begin), rows, depth, size - begin);
+    const std::size_t beyond = begin + rows;
+    if (beyond < size) Transpose(c.At(begin, beyond), c.At(beyond, begin), rows, size - beyond);
+  }
+}
+
+// (1 - a b) x = c, to the last `columns` of what is returned (size x (size + columns)): `given` is
+// called with the view that takes c.
+template <class T, class Given>
+View<T> SolveJoint(Stack<T>& stack, View<T> a, View<T> b, std::size_t size, std::size_t columns,
+                   const Given& given) {
+  const std::size_t width = size + columns;
+  const View<T> system = stack.Zeros(size, width);
+  for (std::size_t i = 0; i < size; ++i) system(i, i) = 1;
+  Add(a, b, system, size, size, size, T{-1});
+  given(system.At(0, size));
+  BestDense<T>().solve(system.numbers, size, columns);
+  return system.At(0, size);
+}
+
+}  // namespace xbarax
