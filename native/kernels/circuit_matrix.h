@@ -74,10 +74,17 @@ class Stack {
   std::size_t chunk_ = 0, used_ = 0;
 };
 
+// Some numbers at a time: most rows are short, and a call for each costs more than they do.
 template <class T>
 void Copy(View<T> from, View<T> to, std::size_t rows, std::size_t columns) {
-  for (std::size_t r = 0; r < rows; ++r)
-    std::memcpy(to.numbers + r * to.stride, from.numbers + r * from.stride, columns * sizeof(T));
+  constexpr std::size_t some = 4;
+  for (std::size_t r = 0; r < rows; ++r) {
+    const T* source = from.numbers + r * from.stride;
+    T* target = to.numbers + r * to.stride;
+    std::size_t c = 0;
+    for (; c + some <= columns; c += some) std::memcpy(target + c, source + c, some * sizeof(T));
+    for (; c < columns; ++c) target[c] = source[c];
+  }
 }
 
 // To `to` (columns x rows), some at a time, so that both are read and written in whole cache lines.

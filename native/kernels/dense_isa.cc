@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kRows = 6, kVectors = 2;  // 12 registers accumulate
 constexpr std::size_t kDepth = 256;             // of a panel of b, which stays in the first cache
-constexpr std::size_t kPacked = 12;             // rows that are worth copying a panel for
+constexpr std::size_t kPacked = 48;             // rows that are worth copying a panel for
 constexpr std::size_t kBlock = 16;              // columns that are eliminated one by one
 
 template <class T>
@@ -19,6 +19,14 @@ struct Vector {
   typedef T Type __attribute__((vector_size(kVectorBytes)));
   static constexpr std::size_t kLanes = kVectorBytes / sizeof(T);
 };
+
+// One at a time: several in one copy go through memory.
+template <class T>
+inline typename Vector<T>::Type Loaded(const T* from) {
+  typename Vector<T>::Type lanes;
+  std::memcpy(&lanes, from, sizeof lanes);
+  return lanes;
+}
 
 // R rows by V vectors, or by one number where V is 0.
 template <class T, std::size_t R, std::size_t V>
@@ -35,16 +43,21 @@ inline void Block(T sign, const T* a, std::size_t a_stride, const T* b, std::siz
     Lanes sum[R][V] = {};
     for (std::size_t k = 0; k < depth; ++k) {
       Lanes row[V];
-      std::memcpy(row, b + k * b_stride, sizeof row);
-      for (std::size_t r = 0; r < R; ++r)
-        for (std::size_t v = 0; v < V; ++v) sum[r][v] += a[r * a_stride + k] * row[v];
+#pragma GCC unroll 2
+      for (std::size_t v = 0; v < V; ++v) row[v] = Loaded(b + k * b_stride + v * lanes);
+#pragma GCC unroll 6
+      for (std::size_t r = 0; r < R; ++r) {
+        const T factor = a[r * a_stride + k];
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < V; ++v) sum[r][v] += factor * row[v];
+      }
     }
+#pragma GCC unroll 6
     for (std::size_t r = 0; r < R; ++r)
+#pragma GCC unroll 2
       for (std::size_t v = 0; v < V; ++v) {
-        Lanes total;
         T* to = c + r * c_stride + v * lanes;
-        std::memcpy(&total, to, sizeof total);
-        total += sign * sum[r][v];
+        const Lanes total = Loaded(to) + sign * sum[r][v];
         std::memcpy(to, &total, sizeof total);
       }
   }
@@ -86,6 +99,10 @@ void Packed(T sign, const T* a, std::size_t a_stride, const T* b, std::size_t b_
     const std::size_t some = depth - begin < kDepth ? depth - begin : kDepth;
     for (std::size_t k = 0; k < some; ++k) {
       const T* from = b + (begin + k) * b_stride;
+      if (width == size) {
+        std::memcpy(panel + k * size, from, size * sizeof(T));
+        continue;
+      }
       for (std::size_t j = 0; j < width; ++j) panel[k * size + j] = from[j];
       for (std::size_t j = width; j < size; ++j) panel[k * size + j] = 0;
     }
@@ -118,8 +135,11 @@ void AddProduct(T sign, const T* a, std::size_t a_stride, const T* b, std::size_
     return;
   }
   std::size_t r = 0;
-  for (; r + 4 <= rows; r += 4)
-    Direct<T, 4>(sign, a + r * a_stride, a_stride, b, b_stride, c + r * c_stride, c_stride, depth,
+  for (; r + kRows <= rows; r += kRows)
+    Direct<T, kRows>(sign, a + r * a_stride, a_stride, b, b_stride, c + r * c_stride, c_stride,
+                     depth, columns);
+  for (; r + 2 <= rows; r += 2)
+    Direct<T, 2>(sign, a + r * a_stride, a_stride, b, b_stride, c + r * c_stride, c_stride, depth,
                  columns);
   for (; r < rows; ++r)
     Direct<T, 1>(sign, a + r * a_stride, a_stride, b, b_stride, c + r * c_stride, c_stride, depth,
