@@ -48,7 +48,8 @@ def solve(conductance: np.ndarray, voltage: np.ndarray, word_line: float, bit_li
     if free > len(known):
         unknown = slice(len(known), None)
         right = -matrix[unknown, : len(known)] @ known
-        nodes = np.concatenate([known, splu(matrix[unknown, unknown]).solve(right)])
+        factors = splu(matrix[unknown, unknown], permc_spec="MMD_AT_PLUS_A")
+        nodes = np.concatenate([known, factors.solve(right)])
     return Nodes(nodes[word], nodes[bit])
 
 
@@ -57,6 +58,38 @@ def effective(conductance: np.ndarray, word_line: float, bit_line: float) -> np.
     nodes = solve(conductance, np.eye(len(conductance)), word_line, bit_line)
     across = nodes.word - nodes.bit
     return np.einsum("ij,ijk->kj", conductance, across)
+
+
+class Derivatives(NamedTuple):
+    """Of Σ cotangent · effective conductance, by what a circuit is made of."""
+
+    conductance: np.ndarray
+    word_line: float
+    bit_line: float
+
+
+def derivatives(
+    conductance: np.ndarray, word_line: float, bit_line: float, cotangent: np.ndarray
+) -> Derivatives:
+    """By Tellegen's theorem, from the circuit driven at its sources, and driven at its grounds.
+
+    A change of a cell's conductance acts by the product of both voltages across it, a change of a
+    segment's resistance by minus the product of both currents through it.
+    """
+    nodes = solve(conductance, np.eye(conductance.shape[0]), word_line, bit_line)
+    driven = nodes.word - nodes.bit  # (M, N, source)
+    turned = conductance.T[::-1, ::-1]  # where grounds are sources
+    nodes = solve(turned, np.eye(conductance.shape[1])[::-1], bit_line, word_line)
+    adjoint = (nodes.word - nodes.bit).transpose(1, 0, 2)[::-1, ::-1]  # (M, N, ground)
+    pulled = adjoint @ cotangent.T  # (M, N, source)
+    one, other = conductance[..., None] * driven, conductance[..., None] * pulled
+    word = lambda currents: np.cumsum(currents[:, ::-1], axis=1)  # of segments, in any order
+    bit = lambda currents: np.cumsum(currents, axis=0)
+    return Derivatives(
+        np.sum(driven * pulled, axis=-1),
+        -np.sum(word(one) * word(other)),
+        -np.sum(bit(one) * bit(other)),
+    )
 
 
 def cells(seed: int, n_words: int, n_bits: int, *batch: int) -> np.ndarray:

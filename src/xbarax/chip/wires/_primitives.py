@@ -17,6 +17,7 @@ from jax import Array
 from jax import numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.typing import ArrayLike
 
 from xbarax import _kernels
 from xbarax._kernels import Where
@@ -77,9 +78,9 @@ def _batched(primitive: Primitive) -> Callable[..., Any]:
         mapped = [(x, axis) for x, axis in zip(operands, axes, strict=True) if axis is not None]
         size = mapped[0][0].shape[mapped[0][1]]
 
-        def led(x: Array, axis: Any) -> Array:
+        def led(x: ArrayLike, axis: Any) -> Array:  # NumPy scalars are among constants
             if axis is None:
-                return jnp.broadcast_to(x, (size, *x.shape))
+                return jnp.broadcast_to(x, (size, *jnp.shape(x)))
             return jnp.moveaxis(x, axis, 0)
 
         out = primitive.bind(*map(led, operands, axes), where=where)
