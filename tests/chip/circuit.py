@@ -55,9 +55,15 @@ def solve(conductance: np.ndarray, voltage: np.ndarray, word_line: float, bit_li
 
 def effective(conductance: np.ndarray, word_line: float, bit_line: float) -> np.ndarray:
     """Currents (M, N) to the ground of each bit line for one volt on each word line."""
-    nodes = solve(conductance, np.eye(len(conductance)), word_line, bit_line)
-    across = nodes.word - nodes.bit
-    return np.einsum("ij,ijk->kj", conductance, across)
+    return outputs(conductance, np.eye(len(conductance)), word_line, bit_line).T
+
+
+def outputs(
+    conductance: np.ndarray, voltage: np.ndarray, word_line: float, bit_line: float
+) -> np.ndarray:
+    """Currents (N, n) to the ground of each bit line for sources (M, n)."""
+    nodes = solve(conductance, voltage, word_line, bit_line)
+    return np.einsum("ij,ijk->jk", conductance, nodes.word - nodes.bit)
 
 
 class Derivatives(NamedTuple):

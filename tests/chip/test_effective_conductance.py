@@ -27,7 +27,8 @@ def as_implemented(implementation):
         yield
 
 
-SHAPES = [(1, 1), (1, 9), (9, 1), (2, 3), (7, 7), (8, 8), (5, 40), (40, 5), (15, 29), (64, 64)]
+LARGEST = (33, 40)  # in JAX, which compiles for long
+SHAPES = [(1, 1), (1, 9), (9, 1), (2, 3), (7, 7), (8, 8), (5, 40), (40, 5), (15, 29), LARGEST]
 RESISTANCES = [(0.0, 0.0), (0.0, 2.0), (3.0, 0.0), (1e-3, 1e-3), (1.0, 2.5), (100.0, 60.0)]
 
 
@@ -61,13 +62,16 @@ def test_agrees_with_a_nodal_solution(as_implemented, shape, word_line, bit_line
 
 @pytest.mark.parametrize("word_line, bit_line", RESISTANCES[2:4] + RESISTANCES[5:])
 def test_agrees_with_a_nodal_solution_of_a_large_array(word_line, bit_line):
-    """By the native kernel; the JAX code does the same at every size, and compiles for long."""
-    conductance, expected = cells_and_solution(128, 128, word_line, bit_line)
-    with _kernels.using("native"):
-        actual = effective_conductance(conductance, word_line, bit_line)
-        single = effective_conductance(jnp.float32(conductance), word_line, bit_line)
-    assert_agrees(actual, expected, 1e-9)
-    assert_agrees(single, expected, 1e-5)
+    """Random signs at all sources, eight times: mean squares are those of a column's errors."""
+    conductance = circuit.cells(0, 128, 128)
+    signs = np.random.default_rng(1).choice([-1.0, 1.0], (128, 8))
+    expected = circuit.outputs(conductance, signs, word_line, bit_line)
+    for dtype, tolerance in ((jnp.float64, 1e-9), (jnp.float32, 1e-5)):
+        with _kernels.using("native"):
+            seen = effective_conductance(jnp.asarray(conductance, dtype), word_line, bit_line)
+        seen = np.float64(seen)
+        errors = np.sqrt(np.mean(np.square(seen.T @ signs - expected), axis=1))
+        assert np.all(errors <= tolerance * np.linalg.norm(seen, axis=0))
 
 
 @pytest.mark.parametrize("n", range(8, 36, 3))
@@ -78,7 +82,7 @@ def test_arrays_of_every_size_agree_natively(n):
         assert_agrees(effective_conductance(conductance, 5.0, 10.0), expected, 1e-9)
 
 
-@pytest.mark.parametrize("n", [11, 20, 29])
+@pytest.mark.parametrize("n", [11, 20])
 def test_arrays_of_every_size_agree_in_jax(n):
     """They are padded to whole blocks in many ways."""
     conductance, expected = cells_and_solution(n, n + n % 4, 5.0, 10.0)
@@ -88,7 +92,7 @@ def test_arrays_of_every_size_agree_in_jax(n):
 
 @pytest.mark.parametrize("word_line, bit_line", [(1e4, 1e4), (1e-9, 1e4)])
 def test_wires_can_resist_more_than_cells(as_implemented, word_line, bit_line):
-    conductance = 1e3 * circuit.cells(3, 20, 30)  # up to 1 S
+    conductance = 1e3 * circuit.cells(3, *LARGEST)  # up to 1 S
     expected = circuit.effective(conductance, word_line, bit_line)
     assert_agrees(effective_conductance(conductance, word_line, bit_line), expected, 1e-9)
     single = effective_conductance(jnp.float32(conductance), word_line, bit_line)
@@ -117,7 +121,7 @@ def test_a_bit_line_alone_is_a_ladder():
 
 
 def test_wires_without_resistance_change_nothing(as_implemented):
-    conductance = circuit.cells(1, 33, 21)
+    conductance = circuit.cells(1, *LARGEST)
     np.testing.assert_allclose(effective_conductance(conductance, 0, 0), conductance, rtol=1e-14)
 
 
@@ -159,13 +163,14 @@ def test_resistances_alone_can_be_a_batch():
 
 
 def test_jax_and_native_agree():
-    conductance, word_line = circuit.cells(11, 37, 22, 3), np.array([0.0, 1.0, 50.0])
-    results = []
-    for implementation in ("jax", "native"):
-        with _kernels.using(implementation):
-            results.append(effective_conductance(conductance, word_line, 4.0))
-    np.testing.assert_allclose(*results, rtol=1e-10)
-    assert np.any(results[0] != results[1])  # they are not the same program
+    conductance = circuit.cells(11, *LARGEST)
+    for word_line in (0.0, 1.0, 50.0):
+        results = []
+        for implementation in ("jax", "native"):
+            with _kernels.using(implementation):
+                results.append(effective_conductance(conductance, word_line, 4.0))
+        np.testing.assert_allclose(*results, rtol=1e-10)
+        assert np.any(results[0] != results[1])  # they are not the same program
 
 
 def test_the_kernel_refuses_operands_that_do_not_match():
