@@ -88,10 +88,42 @@ ffi::Error PullImpl(ffi::ThreadPool pool, ffi::Buffer<type> cotangent, ffi::Buff
   });
 }
 
+// voltage (*batch, n, M), currents (*batch, n, M, N), the others as above.
+template <ffi::DataType type>
+ffi::Error CurrentsImpl(ffi::ThreadPool pool, ffi::Buffer<type> g, ffi::Buffer<type> voltage,
+                        ffi::Buffer<type> word_line, ffi::Buffer<type> bit_line,
+                        ffi::Result<ffi::Buffer<type>> currents) {
+  const std::string name = "cell_currents";
+  const Dims dims = g.dimensions(), from = voltage.dimensions(), to = currents->dimensions();
+  const std::size_t rank = dims.size();
+  const bool given = Match(g, word_line) && Match(g, bit_line) && from.size() == rank &&
+                     std::equal(dims.begin(), dims.end() - 2, from.begin()) &&
+                     from[rank - 1] == dims[rank - 2];
+  if (!given || to.size() != rank + 1 || !std::equal(from.begin(), from.end(), to.begin()) ||
+      to[rank] != dims[rank - 1])
+    return NoMatch<type>(name, g, voltage, word_line, bit_line, *currents);
+  XlaExecutor executor(pool);
+  return Done(name, [&] {
+    CellCurrents(CircuitsOf(g, word_line, bit_line), voltage.typed_data(),
+                 static_cast<std::size_t>(from[rank - 2]), currents->typed_data(), executor);
+  });
+}
+
 template <ffi::DataType type>
 auto EffectiveBinding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Arg<ffi::Buffer<type>>()
+      .template Ret<ffi::Buffer<type>>();
+}
+
+template <ffi::DataType type>
+auto CurrentsBinding() {
+  return ffi::Ffi::Bind()
+      .Ctx<ffi::ThreadPool>()
+      .template Arg<ffi::Buffer<type>>()
       .template Arg<ffi::Buffer<type>>()
       .template Arg<ffi::Buffer<type>>()
       .template Arg<ffi::Buffer<type>>()
@@ -127,3 +159,7 @@ XBARAX_HANDLER(XbaraxPullEffectiveConductanceF32, PullImpl<ffi::DataType::F32>,
                PullBinding<ffi::DataType::F32>());
 XBARAX_HANDLER(XbaraxPullEffectiveConductanceF64, PullImpl<ffi::DataType::F64>,
                PullBinding<ffi::DataType::F64>());
+XBARAX_HANDLER(XbaraxCellCurrentsF32, CurrentsImpl<ffi::DataType::F32>,
+               CurrentsBinding<ffi::DataType::F32>());
+XBARAX_HANDLER(XbaraxCellCurrentsF64, CurrentsImpl<ffi::DataType::F64>,
+               CurrentsBinding<ffi::DataType::F64>());

@@ -66,6 +66,21 @@ void Pull(const Circuits<T>& circuits, const T* cotangent, const CircuitCotangen
   });
 }
 
+template <class T>
+void Currents(const Circuits<T>& circuits, const T* voltage, std::size_t inputs, T* currents,
+              Executor& executor) {
+  const std::size_t size = circuits.words * circuits.bits;
+  if (size == 0 || inputs == 0) return;
+  ForEachArray(circuits.count, executor, [&](std::size_t k, Executor& threads) {
+    // Not turned: where there are more word lines than bit lines, there is one strip.
+    const Array<T> array = {
+        circuits.conductance + k * size, circuits.words,      circuits.bits, circuits.bits, false,
+        circuits.word_line[k],           circuits.bit_line[k]};
+    Strips<T>(array, threads, true)
+        .Currents(voltage + k * inputs * circuits.words, inputs, currents + k * inputs * size);
+  });
+}
+
 }  // namespace
 
 void EffectiveConductance(const Circuits<float>& circuits, float* effective, Executor& executor) {
@@ -84,6 +99,16 @@ void PullEffectiveConductance(const Circuits<float>& circuits, const float* cota
 void PullEffectiveConductance(const Circuits<double>& circuits, const double* cotangent,
                               const CircuitCotangents<double>& by, Executor& executor) {
   Pull(circuits, cotangent, by, executor);
+}
+
+void CellCurrents(const Circuits<float>& circuits, const float* voltage, std::size_t inputs,
+                  float* currents, Executor& executor) {
+  Currents(circuits, voltage, inputs, currents, executor);
+}
+
+void CellCurrents(const Circuits<double>& circuits, const double* voltage, std::size_t inputs,
+                  double* currents, Executor& executor) {
+  Currents(circuits, voltage, inputs, currents, executor);
 }
 
 }  // namespace xbarax

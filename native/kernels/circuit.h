@@ -1,4 +1,4 @@
-// Arrays with resistive wires: their effective conductances, and derivatives.
+// Arrays with resistive wires: their effective conductances, with derivatives, and currents.
 #pragma once
 
 #include <cstddef>
@@ -37,5 +37,12 @@ void PullEffectiveConductance(const Circuits<float>& circuits, const float* cota
                               const CircuitCotangents<float>& by, Executor& executor);
 void PullEffectiveConductance(const Circuits<double>& circuits, const double* cotangent,
                               const CircuitCotangents<double>& by, Executor& executor);
+
+// currents (count x inputs x words x bits): those through the cells, from word to bit lines, for
+// voltages (count x inputs x words) of the sources.
+void CellCurrents(const Circuits<float>& circuits, const float* voltage, std::size_t inputs,
+                  float* currents, Executor& executor);
+void CellCurrents(const Circuits<double>& circuits, const double* voltage, std::size_t inputs,
+                  double* currents, Executor& executor);
 
 }  // namespace xbarax

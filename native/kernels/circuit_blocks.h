@@ -146,6 +146,13 @@ class Blocks {
     return Pull(block, true, cotangent, top_, by_cells);
   }
 
+  // From what is given at the ports (ports x count) of the block that was built last to the
+  // currents through the cells: currents(row, column, which of count) is told each.
+  template <class Currents>
+  void Drive(const Block& block, View<T> given, std::size_t count, const Currents& currents) {
+    Drive(block, true, given, count, top_, currents);
+  }
+
  private:
   Kept<T>* Build(const Block& block, bool along_words, View<T> matrix) {
     const Ports ports = PortsOf(block, along_words);
@@ -286,6 +293,39 @@ class Blocks {
     Copy(c.At(near, near), other.At(lines, lines), far, far);
     Copy(voltage.At(0, near), other.At(0, lines), lines, far);
     Transpose(voltage.At(0, near), other.At(lines, 0), lines, far);
+    stack_.Return(mark);
+  }
+
+  template <class Currents>
+  void Drive(const Block& block, bool along_words, View<T> given, std::size_t count,
+             const Kept<T>* kept, const Currents& currents) {
+    const Ports ports = PortsOf(block, along_words);
+    const auto mark = stack_.mark();
+    if (block.Small()) {
+      const View<T> found = stack_.Take(block.words * block.bits, count);
+      BestSmallBlocks<T>().currents(CellsOf(block), ports, given.numbers, count, found.numbers);
+      for (std::size_t i = 0; i < block.words; ++i)
+        for (std::size_t j = 0; j < block.bits; ++j)
+          for (std::size_t k = 0; k < count; ++k)
+            currents(block.row + i, block.column + j, k, found(i * block.bits + j, k));
+      return stack_.Return(mark);
+    }
+    const Joint joint = JointOf(block, ports);
+    const std::size_t lines = joint.lines, near = joint.kept_near, far = joint.kept_far;
+    const View<T> both = stack_.Take(joint.kept(), count);
+    for (const Joint::Run& run : joint.runs)
+      Copy(given.At(run.to, 0), both.At(run.from, 0), run.size, count);
+    const View<T> one = stack_.Zeros(near + lines, count), current = one.At(near, 0);
+    const View<T> voltage = stack_.Zeros(lines + far, count);  // and behind it far's own
+    Copy(both, one, near, count);
+    Copy(both.At(near, 0), voltage.At(lines, 0), far, count);
+    Add(kept->far_rows.At(0, lines), both.At(near, 0), current, lines, far, count);
+    const View<T> open = Product(stack_, kept->near_rows, both, lines, near, count);
+    Add(kept->near_rows.At(0, near), current, open, lines, lines, count);
+    Add(kept->inverse, open, voltage, lines, lines, count);
+    Add(kept->far_rows, voltage, current, lines, lines, count);
+    Drive(joint.near, joint.along_words, one, count, kept->near, currents);
+    Drive(joint.far, joint.along_words, voltage, count, kept->far, currents);
     stack_.Return(mark);
   }
 

@@ -41,6 +41,9 @@ struct SmallBlocks {
   // From the symmetric cotangent of the hybrid matrix.
   SmallCotangent<T> (*pull)(const SmallBlock<T>& block, const Ports& ports, const T* cotangent,
                             std::size_t stride);
+  // currents (cells x columns): those through the cells for `given` (ports x columns).
+  void (*currents)(const SmallBlock<T>& block, const Ports& ports, const T* given,
+                   std::size_t columns, T* currents);
 };
 
 namespace baseline {

@@ -141,6 +141,18 @@ inline void Reduce(const SmallBlock<T>& block, const Ports& ports, Reduced<T>& r
   }
 }
 
+// The cells' currents that ports give, in the place of what was reduced.
+template <class T>
+inline const Rows<T>& Solved(Reduced<T>& reduced, std::size_t count) {
+  Rows<T>& currents = reduced.drive;
+  for (std::size_t k = count; k-- > 0;) {
+    currents[k].Scale(reduced.inverse[k]);
+    for (std::size_t i = 0; i < k; ++i) currents[i].Add(-reduced.system[i][k], currents[k]);
+  }
+  for (std::size_t k = 0; k < count; ++k) currents[k].Scale(reduced.root[k]);
+  return currents;
+}
+
 template <class T>
 void Hybrid(const SmallBlock<T>& block, const Ports& ports, T* matrix, std::size_t stride) {
   Reduced<T> reduced;
@@ -176,13 +188,7 @@ SmallCotangent<T> Pull(const SmallBlock<T>& block, const Ports& ports, const T* 
   Reduced<T> reduced;
   Reduce(block, ports, reduced);
   const std::size_t count = Count(block);
-  Rows<T>& currents = reduced.drive;
-  for (std::size_t k = count; k-- > 0;) {
-    currents[k].Scale(reduced.inverse[k]);
-    for (std::size_t i = 0; i < k; ++i) currents[i].Add(-reduced.system[i][k], currents[k]);
-  }
-  for (std::size_t k = 0; k < count; ++k) currents[k].Scale(reduced.root[k]);
-
+  const Rows<T>& currents = Solved(reduced, count);
   Rows<T> given, one;
   One(one);
   for (std::size_t p = 0; p < ports.size; ++p) given[p].Load(cotangent + p * stride, ports.size);
@@ -222,9 +228,24 @@ SmallCotangent<T> Pull(const SmallBlock<T>& block, const Ports& ports, const T* 
   return result;
 }
 
+template <class T>
+void Currents(const SmallBlock<T>& block, const Ports& ports, const T* given, std::size_t columns,
+              T* currents) {
+  Reduced<T> reduced;
+  Reduce(block, ports, reduced);
+  const Rows<T>& by_ports = Solved(reduced, Count(block));
+  for (std::size_t k = 0; k < Count(block); ++k)
+    for (std::size_t c = 0; c < columns; ++c) {
+      T sum = 0;
+      for (std::size_t p = 0; p < ports.size; ++p) sum += by_ports[k][p] * given[p * columns + c];
+      currents[k * columns + c] = sum;
+    }
+}
+
 }  // namespace
 
-extern const SmallBlocks<float> kSmallBlocksFloat = {Hybrid<float>, Pull<float>};
-extern const SmallBlocks<double> kSmallBlocksDouble = {Hybrid<double>, Pull<double>};
+extern const SmallBlocks<float> kSmallBlocksFloat = {Hybrid<float>, Pull<float>, Currents<float>};
+extern const SmallBlocks<double> kSmallBlocksDouble = {Hybrid<double>, Pull<double>,
+                                                       Currents<double>};
 
 }  // namespace xbarax::XBARAX_ISA

@@ -112,6 +112,31 @@ class Strips {
     return total;
   }
 
+  // From the sources' voltages (count x words) to currents[k * words * bits + Place(i, j)] through
+  // the cells, of an array that is not turned.
+  void Currents(const T* voltage, std::size_t count, T* currents) {
+    View<T> near = stack_.Take(m_, count);
+    for (std::size_t i = 0; i < m_; ++i)
+      for (std::size_t k = 0; k < count; ++k) near(i, k) = voltage[k * m_ + m_ - 1 - i];
+    std::vector<View<T>> given;
+    for (const Strip<T>& s : strips_) {
+      given.push_back(stack_.Zeros(s.ports.size, count));
+      Copy(near, given.back().At(s.ports.near_word, 0), m_, count);
+      if (&s == &strips_.back()) break;
+      Product(s.current, near, given.back().At(s.ports.far_word, 0), m_, m_, count);
+      const View<T> far = stack_.Zeros(m_, count);
+      Product(s.voltage, near, far, m_, m_, count);
+      near = far;
+    }
+    const std::size_t size = array_.words * array_.bits;
+    ForEach(executor_, strips_.size(), [&](std::size_t k) {
+      strips_[k].blocks.Drive(strips_[k].block, given[k], count,
+                              [&](std::size_t i, std::size_t j, std::size_t which, T current) {
+                                currents[which * size + array_.Place(i, j)] = current;
+                              });
+    });
+  }
+
  private:
   void Join() {
     const std::size_t last = strips_.size() - 1;

@@ -96,6 +96,31 @@ void MatrixGivesTheAnswers(const SmallBlocks<T>& blocks, std::size_t words, std:
     for (std::size_t k = ports.size; k < kStride; ++k) CHECK(matrix[row * kStride + k] == 7);
 }
 
+// At the near ends, less what goes through to the far ones.
+template <class T>
+void CurrentsAddUpToTheAnswers(const SmallBlocks<T>& blocks, std::size_t words, std::size_t bits,
+                               bool far_words, bool far_bits, T tolerance) {
+  const Ports ports = Lines(words, bits, far_words, far_bits);
+  const std::size_t size = ports.size;
+  const SmallBlock<T> block = Cells<T>(words, bits);
+  std::vector<T> matrix(size * kStride), one(size * size), currents(words * bits * size);
+  for (std::size_t p = 0; p < size; ++p) one[p * size + p] = 1;
+  blocks.hybrid(block, ports, matrix.data(), kStride);
+  blocks.currents(block, ports, one.data(), size, currents.data());
+  for (std::size_t p = 0; p < size; ++p) {
+    for (std::size_t i = 0; i < words; ++i) {
+      T sum = far_words && p == ports.far_word + i ? 1 : 0;
+      for (std::size_t j = 0; j < bits; ++j) sum += currents[(i * bits + j) * size + p];
+      CHECK(std::fabs(sum - matrix[(ports.near_word + i) * kStride + p]) <= tolerance);
+    }
+    for (std::size_t j = 0; j < bits; ++j) {
+      T sum = far_bits && p == ports.far_bit + j ? 1 : 0;
+      for (std::size_t i = 0; i < words; ++i) sum -= currents[(i * bits + j) * size + p];
+      CHECK(std::fabs(sum - matrix[(ports.near_bit + j) * kStride + p]) <= tolerance);
+    }
+  }
+}
+
 // The sum of a symmetric cotangent times the matrix, along a direction, by differences.
 void CotangentsAreDifferenceQuotients(const SmallBlocks<double>& blocks, std::size_t words,
                                       std::size_t bits, bool far_words, bool far_bits) {
@@ -140,6 +165,8 @@ void All(const SmallBlocks<float>& single, const SmallBlocks<double>& blocks) {
         for (bool far_bits : {false, true}) {
           MatrixGivesTheAnswers(blocks, words, bits, far_words, far_bits, 1e-12);
           MatrixGivesTheAnswers(single, words, bits, far_words, far_bits, 1e-5);
+          CurrentsAddUpToTheAnswers(blocks, words, bits, far_words, far_bits, 1e-14);
+          CurrentsAddUpToTheAnswers(single, words, bits, far_words, far_bits, 1e-5f);
           CotangentsAreDifferenceQuotients(blocks, words, bits, far_words, far_bits);
         }
 }

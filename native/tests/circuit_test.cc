@@ -1,5 +1,5 @@
-// Effective conductances: closed forms, laws, threads. The tests in Python have a circuit
-// simulator.
+// Effective conductances, derivatives, currents: closed forms, laws, threads. The tests in Python
+// have a circuit simulator.
 #include "kernels/circuit.h"
 
 #include <cmath>
@@ -52,6 +52,17 @@ Derivatives Pulled(const std::vector<double>& cells, const std::vector<double>& 
 std::vector<double> Signed(std::size_t seed, std::size_t size) {
   const std::vector<float> drawn = test::Numbers(seed).Signed(size);
   return {drawn.begin(), drawn.end()};
+}
+
+std::vector<double> Currents(const std::vector<double>& cells, const std::vector<double>& voltage,
+                             std::size_t count, std::size_t words, std::size_t bits,
+                             Executor& executor) {
+  const std::vector<double> word_lines(count, 20), bit_lines(count, 30);
+  const std::size_t inputs = voltage.size() / (count * words);
+  std::vector<double> currents(inputs * cells.size());
+  CellCurrents({cells.data(), word_lines.data(), bit_lines.data(), count, words, bits},
+               voltage.data(), inputs, currents.data(), executor);
+  return currents;
 }
 
 bool Near(double a, double b, double tolerance) {
@@ -151,6 +162,23 @@ void DerivativesAreDifferenceQuotients(std::size_t words, std::size_t bits) {
   CHECK(Near(by.bit_line[0], quotient(0.1, [&](double t) { return sum(0, 0, t); }), 1e-6));
 }
 
+void CurrentsAddUpToTheOutputs(std::size_t words, std::size_t bits) {
+  test::Nobody alone;
+  const std::size_t inputs = 3;
+  const std::vector<double> cells = Cells(words * bits), voltage = Signed(7, inputs * words);
+  const std::vector<double> effective = Effective(cells, words, bits, 20, 30, alone);
+  const std::vector<double> currents = Currents(cells, voltage, 1, words, bits, alone);
+  for (std::size_t k = 0; k < inputs; ++k)
+    for (std::size_t j = 0; j < bits; ++j) {
+      double sum = 0, expected = 0;
+      for (std::size_t i = 0; i < words; ++i) {
+        sum += currents[(k * words + i) * bits + j];
+        expected += voltage[k * words + i] * effective[i * bits + j];
+      }
+      CHECK(std::fabs(sum - expected) <= 1e-14);
+    }
+}
+
 void ThreadsChangeNoBit(std::size_t count) {
   test::Nobody alone;
   test::Pool pool(3);
@@ -159,6 +187,9 @@ void ThreadsChangeNoBit(std::size_t count) {
   const Derivatives one = Pulled(cells, cotangent, 53, 61, 2, 5, alone);
   const Derivatives other = Pulled(cells, cotangent, 53, 61, 2, 5, pool);
   CHECK(one.conductance == other.conductance);
+  const std::vector<double> voltage = Signed(7, count * 2 * 53);
+  CHECK(Currents(cells, voltage, count, 53, 61, alone) ==
+        Currents(cells, voltage, count, 53, 61, pool));
   CHECK(one.word_line == other.word_line && one.bit_line == other.bit_line);
 }
 
@@ -179,6 +210,7 @@ int main() {
     xbarax::IdealWiresChangeNothing(words, bits);
     xbarax::BitLinesAloneAreLadders(words, bits);
     xbarax::SourcesAndGroundsCanChangePlaces(words, bits);
+    xbarax::CurrentsAddUpToTheOutputs(words, bits);
     xbarax::IdealWiresPassCotangents(words, bits);
     xbarax::DerivativesAreDifferenceQuotients(words, bits);
   }

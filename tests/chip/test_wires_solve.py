@@ -7,6 +7,7 @@ from jax import numpy as jnp
 
 import xbarax as xb
 from tests.chip import circuit
+from xbarax import _kernels
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,6 +37,25 @@ def test_agrees_with_a_nodal_solution(shape, word_line, bit_line):
     np.testing.assert_allclose(
         solution.cell_current, cells, rtol=0, atol=1e-9 * np.max(np.abs(cells))
     )
+
+
+@pytest.mark.parametrize("shape", [(1, 9), (6, 40), (40, 6), (17, 30)], ids=str)
+def test_jax_and_native_agree(shape):
+    conductance, voltage = circuit.cells(sum(shape), *shape), sources(1, 3, shape[0])
+    for word_line, bit_line in ((0.0, 2.0), (100.0, 60.0)):
+        solutions = []
+        for implementation in ("jax", "native"):
+            with _kernels.using(implementation):
+                solutions.append(xb.wires.solve(conductance, voltage, word_line, bit_line))
+        for one, other in zip(*solutions, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 * float(np.max(one)))
+        assert np.any(solutions[0].cell_current != solutions[1].cell_current)
+
+
+def test_the_kernel_refuses_operands_that_do_not_match():
+    conductance, resistance = jnp.ones((2, 3, 4)), jnp.ones(2)
+    with pytest.raises(Exception, match=r"do not match: float64\[2,3,4\] float64\[2,5,4\]"):
+        _kernels.cell_currents(conductance, jnp.ones((2, 5, 4)), resistance, resistance)
 
 
 @pytest.mark.parametrize("word_line, bit_line", [r for r in RESISTANCES if min(r) > 0])

@@ -20,6 +20,7 @@ from xbarax._kernels._choose import asked as asked
 from xbarax._kernels._choose import choose as choose
 from xbarax._kernels._choose import using as using
 from xbarax._kernels._choose import where_native as where_native
+from xbarax._kernels._circuit import cell_currents as cell_currents
 from xbarax._kernels._circuit import effective_conductance as effective_conductance
 from xbarax._kernels._circuit import pull_effective_conductance as pull_effective_conductance
 from xbarax._kernels._library import NativeLibraryError as NativeLibraryError

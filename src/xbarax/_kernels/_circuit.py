@@ -28,6 +28,14 @@ def pull_effective_conductance(
     return by_cells, by_word_line, by_bit_line
 
 
+def cell_currents(conductance: Array, voltage: Array, word_line: Array, bit_line: Array) -> Array:
+    """The currents (*batch, n, M, N) through the cells, for sources (*batch, n, M)."""
+    name = _named("xbarax_cell_currents", conductance)
+    result = jax.ShapeDtypeStruct((*voltage.shape, conductance.shape[-1]), conductance.dtype)
+    call = jax.ffi.ffi_call(name, result, vmap_method="broadcast_all")
+    return call(conductance, voltage, word_line, bit_line)
+
+
 def _named(target: str, operand: Array) -> str:
     return f"{target}_f{operand.dtype.itemsize * 8}"
 

@@ -32,6 +32,8 @@ TARGETS = {
     "xbarax_effective_conductance_f64": "XbaraxEffectiveConductanceF64",
     "xbarax_pull_effective_conductance_f32": "XbaraxPullEffectiveConductanceF32",
     "xbarax_pull_effective_conductance_f64": "XbaraxPullEffectiveConductanceF64",
+    "xbarax_cell_currents_f32": "XbaraxCellCurrentsF32",
+    "xbarax_cell_currents_f64": "XbaraxCellCurrentsF64",
     "xbarax_lif_forward": "XbaraxLifForward",
     "xbarax_lif_backward": "XbaraxLifBackward",
     "xbarax_functions_mul": "XbaraxFunctionsMul",

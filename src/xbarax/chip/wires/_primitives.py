@@ -1,4 +1,4 @@
-"""Effective conductances and their derivatives as primitives: natively or in JAX.
+"""Effective conductances, with derivatives, and cells' currents as primitives: natively or in JAX.
 
 The JAX code is the specification. As there is much of it, it is traced only in programs that use
 it: those for accelerators, and derivatives that no native kernel has. So what a kernel computes is
@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 from xbarax import _kernels
 from xbarax._kernels import Where
 from xbarax.chip.wires import _recursion
+from xbarax.chip.wires._currents import cell_currents as cell_currents_in_jax
 
 Circuit = tuple[Array, Array, Array]
 """The conductances (*batch, M, N) of arrays, and the resistances (*batch) of their segments."""
@@ -53,6 +54,21 @@ def _pull_jvp(where: Where, primals: Operands, tangents: Operands) -> tuple[Circ
     return _pull(where, *primals), change
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def cell_currents(where: Where, *operands: Array) -> Array:
+    """The currents (*batch, n, M, N) through the cells.
+
+    For conductances (*batch, M, N), voltages of sources (*batch, n, M) and resistances (*batch).
+    """
+    return _currents.bind(*operands, where=where)
+
+
+@cell_currents.defjvp
+def _currents_jvp(where: Where, primals: Operands, tangents: Operands) -> tuple[Array, Array]:
+    del where
+    return jax.jvp(_currents_in_jax, primals, tangents)
+
+
 # ---- In JAX ------------------------------------------------------------------------------------
 
 
@@ -66,6 +82,11 @@ def _pull_in_jax(cotangent: Array, *circuit: Array) -> Circuit:
 
 def _tangent_in_jax(*operands: Array) -> Array:
     return jax.jvp(_effective_in_jax, operands[:3], operands[3:])[1]
+
+
+def _currents_in_jax(conductance: Array, voltage: Array, *wires: Array) -> Array:
+    found = cell_currents_in_jax(conductance, jnp.swapaxes(voltage, -1, -2), *wires)
+    return jnp.moveaxis(found, -1, -3)
 
 
 # ---- The primitives ----------------------------------------------------------------------------
@@ -127,6 +148,12 @@ _pulled = _primitive(
     _pull_in_jax,
     lambda _, *circuit: circuit,
     multiple_results=True,
+)
+_currents = _primitive(
+    "cell_currents",
+    _kernels.cell_currents,
+    _currents_in_jax,
+    lambda conductance, voltage, *_: voltage.update(shape=(*voltage.shape, conductance.shape[-1])),
 )
 _tangent = _primitive(
     "effective_conductance_tangent",

@@ -1,5 +1,6 @@
 """Every voltage and current of an array with resistive wires."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,9 @@ from jax import numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from xbarax.chip.wires import _check, _currents
+from xbarax import _kernels
+from xbarax._kernels import Where
+from xbarax.chip.wires import _check, _primitives
 
 
 class Solution(NamedTuple):
@@ -78,11 +81,14 @@ def solve(
         )
     word, bit = jnp.broadcast_to(word, arrays), jnp.broadcast_to(bit, arrays)
     sources = jnp.broadcast_to(sources, (*every, n_words))
-    return _solved(jnp.broadcast_to(cells, (*arrays, n_words, n_bits)), sources, word, bit)
+    cells = jnp.broadcast_to(cells, (*arrays, n_words, n_bits))
+    return _solved(_kernels.where_native(), cells, sources, word, bit)
 
 
-@jax.jit
-def _solved(conductance: Array, voltage: Array, word_line: Array, bit_line: Array) -> Solution:
+@functools.partial(jax.jit, static_argnums=0)
+def _solved(
+    where: Where, conductance: Array, voltage: Array, word_line: Array, bit_line: Array
+) -> Solution:
     """The circuit from its cells' currents: so the currents at each node add up exactly.
 
     voltage is (*more, *batch, M), the others (*batch, …).
@@ -90,9 +96,9 @@ def _solved(conductance: Array, voltage: Array, word_line: Array, bit_line: Arra
     every, n_words = voltage.shape[:-1], voltage.shape[-1]
     more = voltage.ndim - conductance.ndim + 1
     batch = conductance.shape[:-2]
-    inputs = jnp.moveaxis(voltage.reshape(-1, *batch, n_words), 0, -1)
-    cells = _currents.cell_currents(conductance, inputs, word_line, bit_line)
-    cell = jnp.moveaxis(cells, -1, 0).reshape(*every, *conductance.shape[-2:])
+    inputs = jnp.moveaxis(voltage.reshape(-1, *batch, n_words), 0, -2)
+    cells = _primitives.cell_currents(where, conductance, inputs, word_line, bit_line)
+    cell = jnp.moveaxis(cells, -3, 0).reshape(*every, *conductance.shape[-2:])
     word_current = _sums(cell, -1, reverse=True)
     bit_current = _sums(cell, -2)
     per_array = lambda r: jnp.expand_dims(r, tuple(range(more)))[..., None, None]
