@@ -116,6 +116,19 @@ inline Joint JointOf(const Block& block, const Ports& p) {
   return joint;
 }
 
+// A matrix of the ports that two blocks keep, where its parts are.
+template <class T>
+struct Quarters {
+  View<T> near_near, near_far, far_near, far_far;
+  std::size_t near;
+
+  View<T> At(std::size_t row, std::size_t column) const {
+    if (row < near)
+      return column < near ? near_near.At(row, column) : near_far.At(row, column - near);
+    return column < near ? far_near.At(row - near, column) : far_far.At(row - near, column - near);
+  }
+};
+
 // What a derivative needs to know of a joint: of the matrices of both blocks the rows of the lines
 // that meet, (kept, joined) and (joined, kept), and W = (1 - A B)^-1; and their own joints.
 template <class T>
@@ -176,12 +189,12 @@ class Blocks {
       Copy(one.At(joint.kept_near, 0), kept->near_rows, lines, near_size);
       Copy(other, kept->far_rows, lines, far_size);
     }
-    const View<T> both = stack_.Take(joint.kept(), joint.kept());
-    Join(joint, one, other, both, kept);
+    const Quarters<T> both = Join(joint, one, other, kept);
     for (const Joint::Run& rows : joint.runs)
       for (const Joint::Run& columns : joint.runs)
-        Copy(both.At(rows.from, columns.from), matrix.At(rows.to, columns.to), rows.size,
-             columns.size);
+        if (rows.size > 0 && columns.size > 0)
+          Copy(both.At(rows.from, columns.from), matrix.At(rows.to, columns.to), rows.size,
+               columns.size);
     stack_.Return(mark);
     return kept;
   }
@@ -197,9 +210,8 @@ class Blocks {
     return cells;
   }
 
-  // The ports that both keep, near ones first: see chip/wires/_join.py.
-  void Join(const Joint& joint, View<T> one, View<T> other, View<T> both, Kept<T>* kept) {
-    const auto mark = stack_.mark();
+  // The matrix of both, see chip/wires/_join.py: on the stack, and in the place of their own.
+  Quarters<T> Join(const Joint& joint, View<T> one, View<T> other, Kept<T>* kept) {
     const std::size_t lines = joint.lines, near = joint.kept_near, far = joint.kept_far;
     const View<T> one_jj = one.At(near, near), one_je = one.At(near, 0);
     const View<T> other_je = other.At(0, lines), other_ej = other.At(lines, 0);
@@ -215,15 +227,11 @@ class Blocks {
     const View<T> current_near = Product(stack_, other, voltage_near, lines, lines, near);
     const View<T> voltage_far = Product(stack_, compliance, other_je, lines, lines, far);
 
-    Copy(one, both, near, near);
-    AddSymmetric(one.At(0, near), current_near, both, near, lines);
-    const View<T> far_near = both.At(near, 0), far_far = both.At(near, near);
-    for (std::size_t i = 0; i < far; ++i) std::fill_n(&far_near(i, 0), near, T{0});
-    Add(other_ej, voltage_near, far_near, far, lines, near);
-    Copy(other.At(lines, lines), far_far, far, far);
+    AddSymmetric(one.At(0, near), current_near, one, near, lines);
+    const View<T> far_near = Product(stack_, other_ej, voltage_near, far, lines, near);
+    const View<T> far_far = other.At(lines, lines);
     AddSymmetric(other_ej, voltage_far, far_far, far, lines);
-    Transpose(far_near, both.At(0, near), far, near);
-    stack_.Return(mark);
+    return {one, Transposed(stack_, far_near, far, near), far_near, far_far, near};
   }
 
   ByWires<T> Pull(const Block& block, bool along_words, View<T> cotangent, const Kept<T>* kept,
@@ -260,15 +268,20 @@ class Blocks {
     const auto mark = stack_.mark();
     const std::size_t lines = joint.lines, near = joint.kept_near, far = joint.kept_far;
     const std::size_t both = near + far;
-    const View<T> c = stack_.Take(both, both);
+    const Quarters<T> c = {one, stack_.Take(near, far), stack_.Take(far, near),
+                           other.At(lines, lines), near};
     for (const Joint::Run& rows : joint.runs)
       for (const Joint::Run& columns : joint.runs)
-        Copy(cotangent.At(rows.to, columns.to), c.At(rows.from, columns.from), rows.size,
-             columns.size);
+        if (rows.size > 0 && columns.size > 0)
+          Copy(cotangent.At(rows.to, columns.to), c.At(rows.from, columns.from), rows.size,
+               columns.size);
     const View<T> a = kept.near_rows, a_jj = a.At(0, near);
     const View<T> b_jj = kept.far_rows, b = b_jj.At(0, lines);
-    const View<T> current = Product(stack_, b, c.At(near, 0), lines, far, both);
-    const View<T> open = Product(stack_, a, c, lines, near, both);
+    const View<T> current = stack_.Zeros(lines, both), open = stack_.Zeros(lines, both);
+    Add(b, c.far_near, current, lines, far, near);
+    Add(b, c.far_far, current.At(0, near), lines, far, far);
+    Add(a, c.near_near, open, lines, near, near);
+    Add(a, c.near_far, open.At(0, near), lines, near, far);
     Add(a_jj, current, open, lines, lines, both);
     const View<T> voltage = Product(stack_, kept.inverse, open, lines, lines, both);
     Add(b_jj, voltage, current, lines, lines, both);
@@ -287,10 +300,8 @@ class Blocks {
     Copy(by_current, one.At(near, near), lines, lines);
     Copy(by_voltage(voltage, stack_.Zeros(lines, lines)), other, lines, lines);
 
-    Copy(c, one, near, near);
     Copy(current, one.At(near, 0), lines, near);
     Transpose(current, one.At(0, near), lines, near);
-    Copy(c.At(near, near), other.At(lines, lines), far, far);
     Copy(voltage.At(0, near), other.At(0, lines), lines, far);
     Transpose(voltage.At(0, near), other.At(lines, 0), lines, far);
     stack_.Return(mark);

@@ -234,13 +234,14 @@ class Strips {
       for (std::size_t j = 0; j < m_; ++j) c(i, j) += a(i, j);
   }
 
-  // c += a b, by all threads: some rows each, always the same ones, so that no bit depends on them.
+  // c += a b, by all threads: some columns each, always the same ones, so that no bit depends on
+  // how many threads there are.
   void Product(View<T> a, View<T> b, View<T> c, std::size_t rows, std::size_t depth,
                std::size_t columns) {
-    constexpr std::size_t some = 24;
-    ForEach(executor_, (rows + some - 1) / some, [&](std::size_t k) {
+    constexpr std::size_t some = 32;
+    ForEach(executor_, (columns + some - 1) / some, [&](std::size_t k) {
       const std::size_t begin = k * some;
-      Add(a.At(begin, 0), b, c.At(begin, 0), std::min(some, rows - begin), depth, columns);
+      Add(a, b.At(0, begin), c.At(0, begin), rows, depth, std::min(some, columns - begin));
     });
   }
   View<T> Product(View<T> a, View<T> b, std::size_t size) {
