@@ -5,9 +5,10 @@
 SciPy factorises the nodal matrix of all 2 M N nodes once, and solves for one volt on each word line
 in turn, all at once (`splu` of SuperLU; of its orderings the fastest here). Programs take turns
 within a round; the table has medians in ms, and medians of how many times as long SciPy takes in
-the same rounds. "gradient" is a value with its gradient with respect to cells and wires. SciPy
-joins in up to 128 × 128. A second table has many tiles of 128 × 128 in one call. Cells have from 1
-to 100 µS, segments 1 Ω.
+the same rounds; and what tracing and compiling a program took. "gradient" is a value with its
+gradient with respect to cells and wires. SciPy joins in up to 128 × 128, and says how large the
+errors of G_eff are, relative to the norms of its columns. A second table has many tiles in one
+call. Cells have from 1 to 100 µS, segments 1 Ω.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -34,6 +35,16 @@ LARGEST_SPARSE = 128
 TILE = 128
 
 
+class Program(NamedTuple):
+    """What is timed: a call that waits for its result, and what compiling it took."""
+
+    run: Callable[[], Any]
+    compile_ms: float | None = None
+
+
+Programs = dict[str, Program]
+
+
 def main() -> None:
     """Prints a table of sizes, and one of tiles."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -46,8 +57,11 @@ def main() -> None:
     print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
     results = {}
     for size in options.sizes:
-        results[str(size)] = measure(programs(size), options.rounds)
+        made = programs(size)
+        results[str(size)] = measure(made, options.rounds)
         print(table(f"{size} × {size}", results[str(size)]), flush=True)
+        if SCIPY in made:
+            print(errors(made), flush=True)
     if options.tiles > 0:
         name = f"{options.tiles} tiles of {TILE} × {TILE}"
         results[name] = measure(of_tiles(options.tiles), options.rounds)
@@ -64,12 +78,12 @@ def cells(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).uniform(1e-6, 1e-4, shape)
 
 
-def programs(size: int) -> dict[str, Callable[[], Any]]:
+def programs(size: int) -> Programs:
     """What is timed for a size, by name."""
     double = cells(size, size)
-    made: dict[str, Callable[[], Any]] = {}
+    made: Programs = {}
     if size <= LARGEST_SPARSE:
-        made[SCIPY] = lambda: by_sparse_lu(double)
+        made[SCIPY] = Program(lambda: by_sparse_lu(double))
     for dtype in (np.float64, np.float32):
         g, r = jnp.asarray(double, dtype), jnp.asarray(OHM, dtype)
         made[f"G_eff, {g.dtype}"] = compiled(xb.wires.effective_conductance, g, r, r)
@@ -81,7 +95,7 @@ def programs(size: int) -> dict[str, Callable[[], Any]]:
     return made
 
 
-def of_tiles(count: int) -> dict[str, Callable[[], Any]]:
+def of_tiles(count: int) -> Programs:
     """What is timed for tiles."""
     made = {}
     for dtype in (np.float64, np.float32):
@@ -100,10 +114,24 @@ def gradient(conductance: Array, word_line: Array, bit_line: Array) -> Any:
     return jax.value_and_grad(value, (0, 1, 2))(conductance, word_line, bit_line)
 
 
-def compiled(function: Callable[..., Any], *operands: Array) -> Callable[[], Any]:
-    """A call of a compiled program that waits for its result."""
+def compiled(function: Callable[..., Any], *operands: Array) -> Program:
+    """A call of a compiled program."""
+    begin = time.perf_counter()
     program = jax.jit(function).lower(*operands).compile()
-    return lambda: jax.block_until_ready(program(*operands))
+    taken = 1e3 * (time.perf_counter() - begin)
+    return Program(lambda: jax.block_until_ready(program(*operands)), taken)
+
+
+def errors(made: Programs) -> str:
+    """The largest error of a column of G_eff, relative to its norm by SciPy, as text."""
+    expected = made[SCIPY].run()
+    lines = []
+    for name, program in made.items():
+        if name.startswith("G_eff"):
+            off = np.linalg.norm(np.float64(program.run()) - expected, axis=0)
+            largest = np.max(off / np.linalg.norm(expected, axis=0))
+            lines.append(f"{'errors of ' + name:<40}{largest:10.1e}")
+    return "\n".join(lines)
 
 
 def by_sparse_lu(conductance: np.ndarray) -> np.ndarray:
@@ -130,17 +158,20 @@ def by_sparse_lu(conductance: np.ndarray) -> np.ndarray:
     return voltages[bit[-1]].T / OHM
 
 
-def measure(made: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
+def measure(made: Programs, rounds: int) -> dict[str, dict[str, float]]:
     """What each program takes."""
-    for run in made.values():
-        run()
+    for program in made.values():
+        program.run()
     times: dict[str, list[float]] = {name: [] for name in made}
     for _ in range(rounds):
-        for name, run in made.items():
+        for name, program in made.items():
             begin = time.perf_counter()
-            run()
+            program.run()
             times[name].append(1e3 * (time.perf_counter() - begin))
     results = {name: {"ms": float(np.median(taken))} for name, taken in times.items()}
+    for name, program in made.items():
+        if program.compile_ms is not None:
+            results[name]["compile ms"] = program.compile_ms
     if SCIPY in times:
         for name, taken in times.items():
             results[name]["SciPy takes"] = float(np.median(np.divide(times[SCIPY], taken)))
@@ -149,10 +180,11 @@ def measure(made: dict[str, Callable[[], Any]], rounds: int) -> dict[str, dict[s
 
 def table(title: str, result: dict[str, dict[str, float]]) -> str:
     """Results, as text."""
-    lines = [f"\n{title:<40}{'ms':>10}{'SciPy takes':>14}"]
+    lines = [f"\n{title:<40}{'ms':>10}{'SciPy takes':>14}{'compile ms':>12}"]
     for name, row in result.items():
         ratio = f"{row['SciPy takes']:.1f} ×" if "SciPy takes" in row else ""
-        lines.append(f"{name:<40}{row['ms']:10.2f}{ratio:>14}")
+        once = f"{row['compile ms']:.0f}" if "compile ms" in row else ""
+        lines.append(f"{name:<40}{row['ms']:10.2f}{ratio:>14}{once:>12}")
     return "\n".join(lines)
 
 

@@ -37,8 +37,10 @@ def effective_conductance(
       ValueError: fewer than two axes, leading axes that do not broadcast; outside of tracing,
         numbers that are negative or not finite.
 
-    Derivatives: exact with respect to all three, in forward and reverse mode, of every order. In
-    reverse mode, 6 numbers a cell are kept for each doubling of the blocks.
+    Derivatives: exact with respect to all three, in forward and reverse mode, of every order. On
+    the CPU a native kernel finds the values and, in reverse mode, first derivatives, for which
+    nothing is kept between the passes. Others are those of the JAX code, which keeps 6 numbers a
+    cell for each doubling of the blocks.
 
     Source: Kirchhoff's and Ohm's laws. That linear cells make the array one matrix was used before
     by S. Jain et al., RxNN, IEEE TCAD, 2020.

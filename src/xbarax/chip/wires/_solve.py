@@ -62,7 +62,7 @@ def solve(
       ValueError: shapes that do not match; outside of tracing, conductances or resistances that are
         negative or not finite, voltages that are not finite.
 
-    Derivatives: exact with respect to all four, in forward and reverse mode.
+    Derivatives: exact with respect to all four, in forward and reverse mode, by the JAX code.
     """
     use = "solve"
     cells = _check.check_conductance(use, conductance)
