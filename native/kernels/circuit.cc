@@ -72,11 +72,7 @@ void Currents(const Circuits<T>& circuits, const T* voltage, std::size_t inputs,
   const std::size_t size = circuits.words * circuits.bits;
   if (size == 0 || inputs == 0) return;
   ForEachArray(circuits.count, executor, [&](std::size_t k, Executor& threads) {
-    // Not turned: where there are more word lines than bit lines, there is one strip.
-    const Array<T> array = {
-        circuits.conductance + k * size, circuits.words,      circuits.bits, circuits.bits, false,
-        circuits.word_line[k],           circuits.bit_line[k]};
-    Strips<T>(array, threads, true)
+    Strips<T>(ArrayOf(circuits, k), threads, true)
         .Currents(voltage + k * inputs * circuits.words, inputs, currents + k * inputs * size);
   });
 }

@@ -42,6 +42,7 @@ struct Strip {
   View<T> near;              // a for sources of 1 V, one after the other
   View<T> voltage, current;  // V and I
   View<T> beyond, inverse;   // B, what the strips beyond draw for v, and W = (1 - A B)^-1
+  View<T> far;               // v by the bit lines' near ends
   View<T> by_voltage, by_current;
 
   // Parts of the matrix, or of its cotangent: rows, then columns.
@@ -112,27 +113,28 @@ class Strips {
     return total;
   }
 
-  // From the sources' voltages (count x words) to currents[k * words * bits + Place(i, j)] through
-  // the cells, of an array that is not turned.
+  // From the sources' voltages (count x lines) to currents[k * words * bits + Place(i, j)] through
+  // the cells. Sources are at the near ends of word lines; where these have changed their names, at
+  // those of bit lines, and currents flow the other way.
   void Currents(const T* voltage, std::size_t count, T* currents) {
-    View<T> near = stack_.Take(m_, count);
-    for (std::size_t i = 0; i < m_; ++i)
-      for (std::size_t k = 0; k < count; ++k) near(i, k) = voltage[k * m_ + m_ - 1 - i];
+    const std::size_t lines = array_.turned ? array_.bits : m_;
+    const View<T> sources = stack_.Take(lines, count);
+    for (std::size_t i = 0; i < lines; ++i)
+      for (std::size_t k = 0; k < count; ++k) sources(i, k) = voltage[k * lines + lines - 1 - i];
     std::vector<View<T>> given;
-    for (const Strip<T>& s : strips_) {
-      given.push_back(stack_.Zeros(s.ports.size, count));
-      Copy(near, given.back().At(s.ports.near_word, 0), m_, count);
-      if (&s == &strips_.back()) break;
-      Product(s.current, near, given.back().At(s.ports.far_word, 0), m_, m_, count);
-      const View<T> far = stack_.Zeros(m_, count);
-      Product(s.voltage, near, far, m_, m_, count);
-      near = far;
+    for (const Strip<T>& s : strips_) given.push_back(stack_.Zeros(s.ports.size, count));
+    if (array_.turned) {
+      DriveBitLines(sources, count, given);
+      DriveWordLines(stack_.Zeros(m_, count), count, given);
+    } else {
+      DriveWordLines(sources, count, given);
     }
     const std::size_t size = array_.words * array_.bits;
     ForEach(executor_, strips_.size(), [&](std::size_t k) {
       strips_[k].blocks.Drive(strips_[k].block, given[k], count,
                               [&](std::size_t i, std::size_t j, std::size_t which, T current) {
-                                currents[which * size + array_.Place(i, j)] = current;
+                                currents[which * size + array_.Place(i, j)] =
+                                    array_.turned ? -current : current;
                               });
     });
   }
@@ -159,6 +161,44 @@ class Strips {
     for (std::size_t k = 0; k < last; ++k)
       strips_[k + 1].near =
           k == 0 ? strips_[0].voltage : Product(strips_[k].voltage, strips_[k].near, m_);
+  }
+
+  // What the near ends of bit lines are given, and what follows from it at the far ends of word
+  // lines: currents, and voltages to the strips' `far`.
+  void DriveBitLines(View<T> sources, std::size_t count, std::vector<View<T>>& given) {
+    View<T> drawn = {};  // at the near ends of the strip beyond, by its own sources
+    for (std::size_t k = strips_.size(); k-- > 0;) {
+      Strip<T>& s = strips_[k];
+      const std::size_t n = s.block.bits;
+      const View<T> own = sources.At(s.block.column, 0), next = stack_.Zeros(m_, count);
+      Copy(own, given[k].At(s.ports.near_bit, 0), n, count);
+      Product(s.NearOut(s.matrix), own, next, m_, n, count);
+      if (k + 1 < strips_.size()) {
+        const View<T> open = stack_.Zeros(m_, count);
+        Product(s.FarOut(s.matrix), own, open, m_, n, count);
+        Product(s.FarFar(s.matrix), drawn, open, m_, m_, count);
+        s.far = stack_.Zeros(m_, count);
+        Product(s.inverse, open, s.far, m_, m_, count);
+        const View<T> current = given[k].At(s.ports.far_word, 0);
+        Copy(drawn, current, m_, count);
+        Product(s.beyond, s.far, current, m_, m_, count);
+        Product(s.NearFar(s.matrix), current, next, m_, m_, count);
+      }
+      drawn = next;
+    }
+  }
+
+  // What the near ends of word lines are given, strip by strip, and what follows at the far ends.
+  void DriveWordLines(View<T> near, std::size_t count, std::vector<View<T>>& given) {
+    for (std::size_t k = 0; k < strips_.size(); ++k) {
+      const Strip<T>& s = strips_[k];
+      Copy(near, given[k].At(s.ports.near_word, 0), m_, count);
+      if (k + 1 == strips_.size()) return;
+      Product(s.current, near, given[k].At(s.ports.far_word, 0), m_, m_, count);
+      const View<T> far = array_.turned ? s.far : stack_.Zeros(m_, count);
+      Product(s.voltage, near, far, m_, m_, count);
+      near = far;
+    }
   }
 
   // By the outputs: of the matrices, and of V and I.

@@ -142,6 +142,15 @@ def test_reverse_mode_does_not_trace_the_jax_code(monkeypatch):
         jax.jvp(loss, point, point)
 
 
+@pytest.mark.parametrize("platform, native", [("cpu", True), ("cuda", False), ("tpu", False)])
+def test_programs_for_accelerators_take_the_jax_code(platform, native):
+    gradient = jax.jit(jax.value_and_grad(lambda g: jnp.sum(effective_conductance(g, 1.0, 2.0))))
+    traced = gradient.trace(np.float32(circuit.cells(3, 2, 3)))
+    program = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert ("xbarax_effective_conductance" in program) == native
+    assert ("xbarax_pull_effective_conductance" in program) == native
+
+
 def test_the_kernel_refuses_operands_that_do_not_match():
     conductance, resistance = jnp.ones((2, 3, 4)), jnp.ones(2)
     with pytest.raises(Exception, match=r"do not match: float64\[2,3,5\] float64\[2,3,4\]"):

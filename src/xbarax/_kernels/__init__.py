@@ -16,7 +16,6 @@ from xbarax._kernels._calls import side_effect as side_effect
 from xbarax._kernels._calls import update as update
 from xbarax._kernels._choose import Implementation as Implementation
 from xbarax._kernels._choose import Where as Where
-from xbarax._kernels._choose import asked as asked
 from xbarax._kernels._choose import choose as choose
 from xbarax._kernels._choose import using as using
 from xbarax._kernels._choose import where_native as where_native

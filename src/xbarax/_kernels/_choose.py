@@ -12,6 +12,8 @@ from xbarax._kernels import _library
 Implementation = Literal["auto", "jax", "native"]
 """Which implementation computes something: see `xbarax.Chip`."""
 
+Where = Literal["nowhere", "cpu", "everywhere"]
+"""In programs for which platforms native kernels are taken."""
 
 _asked: contextvars.ContextVar[Implementation] = contextvars.ContextVar(
     "implementation", default="auto"
@@ -28,11 +30,6 @@ def using(implementation: Implementation) -> Iterator[None]:
         _asked.reset(token)
 
 
-def asked() -> Implementation:
-    """The implementation in use, for what JAX caches: it belongs to the key."""
-    return _asked.get()
-
-
 def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Any) -> Any:
     """Calls `native` or `pure` with `operands`, trees of arrays, as the implementation in use says.
 
@@ -46,10 +43,6 @@ def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Any)
     if where == "cpu":
         return jax.lax.platform_dependent(*operands, cpu=native, default=pure)
     return (native if where == "everywhere" else pure)(*operands)
-
-
-Where = Literal["nowhere", "cpu", "everywhere"]
-"""In programs for which platforms native kernels are taken."""
 
 
 def where_native() -> Where:
