@@ -61,8 +61,8 @@ def test_gradients_are_products_of_voltages_and_of_currents(shape, word_line, bi
     assert_agrees(gradient("native", jnp.float32, cotangent, *point), expected, 1e-4)
 
 
-@pytest.mark.parametrize("shape", [(1, 9), (5, 4), (13, 29)], ids=str)
-def test_gradients_in_jax_are_the_same(shape):
+@pytest.mark.parametrize("shape, single", [((1, 9), True), ((5, 4), True), ((13, 29), False)])
+def test_gradients_in_jax_are_the_same(shape, single):
     cotangent = cotangent_of(shape)
     for word_line, bit_line in RESISTANCES:
         point = circuit.cells(8, *shape), word_line, bit_line
@@ -71,7 +71,8 @@ def test_gradients_in_jax_are_the_same(shape):
         assert_agrees(actual, expected, 1e-10)
         if word_line > 0:
             assert np.any(actual[0] != expected[0])  # they are not the same program
-        assert_agrees(gradient("jax", jnp.float32, cotangent, *point), expected, 1e-4)
+        if single:  # each compiles for seconds
+            assert_agrees(gradient("jax", jnp.float32, cotangent, *point), expected, 1e-4)
 
 
 def difference_quotient(function, step):
@@ -173,9 +174,8 @@ def test_jacobians_are_the_same_forward_and_backward():
     assert_agrees(backward, forward, 1e-11)
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (9, 10)], ids=str)
-def test_second_derivatives_are_difference_quotients(shape):
-    (conductance, *_), (step, *_) = circuit_with_direction(shape)
+def test_second_derivatives_are_difference_quotients():
+    (conductance, *_), (step, *_) = circuit_with_direction((9, 10))
     slope = jax.jit(lambda g: jnp.sum(step * jax.grad(curved)(g)))
     expected = difference_quotient(lambda t: slope(conductance + t * step), 1e-3)
     product = jnp.sum(step * jax.grad(slope)(conductance))
