@@ -4,11 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <memory>
-#include <vector>
 
 #include "kernels/dense.h"
 #include "kernels/isa.h"
+#include "kernels/memory.h"
 
 namespace xbarax {
 
@@ -38,26 +37,16 @@ struct View {
   }
 };
 
-// Memory that is given back in the order opposite to that of taking it.
+// Matrices on a stack.
 template <class T>
 class Stack {
  public:
-  struct Mark {
-    std::size_t chunk, used;
-  };
-  Mark mark() const { return {chunk_, used_}; }
-  void Return(Mark to) { chunk_ = to.chunk, used_ = to.used; }
+  using Mark = Memory::Mark;
+  Mark mark() const { return memory_.mark(); }
+  void Return(Mark to) { memory_.Return(to); }
 
   View<T> Take(std::size_t rows, std::size_t columns) {
-    const std::size_t size = rows * columns;
-    while (chunk_ < chunks_.size() && chunks_[chunk_].size - used_ < size) ++chunk_, used_ = 0;
-    if (chunk_ == chunks_.size()) {
-      const std::size_t least = std::max<std::size_t>(size, std::size_t{1} << 17);
-      chunks_.push_back({std::unique_ptr<T[]>(new T[least]), least});
-    }
-    T* taken = chunks_[chunk_].numbers.get() + used_;
-    used_ += size;
-    return {taken, columns};
+    return {static_cast<T*>(memory_.Take(rows * columns * sizeof(T))), columns};
   }
   View<T> Zeros(std::size_t rows, std::size_t columns) {
     const View<T> taken = Take(rows, columns);
@@ -66,12 +55,7 @@ class Stack {
   }
 
  private:
-  struct Chunk {
-    std::unique_ptr<T[]> numbers;
-    std::size_t size;
-  };
-  std::vector<Chunk> chunks_;
-  std::size_t chunk_ = 0, used_ = 0;
+  Memory memory_;
 };
 
 // Some numbers at a time: most rows are short, and a call for each costs more than they do.
