@@ -14,13 +14,22 @@ class Nodes(NamedTuple):
     bit: np.ndarray
 
 
-def solve(conductance: np.ndarray, voltage: np.ndarray, word_line: float, bit_line: float) -> Nodes:
-    """The nodes' voltages for sources (M, n): cells (M, N), segments in ohm.
+class Network(NamedTuple):
+    """Nodes by their numbers, and the wires between them.
 
-    Nodes that wires without resistance join are one: the sources, or the ground.
+    The sources come first, then the ground, then the nodes whose voltages are unknown. Nodes that
+    wires without resistance join are one.
     """
-    n_words, n_bits = conductance.shape
-    sources, ground = np.arange(n_words), n_words  # nodes of known voltage come first
+
+    word: np.ndarray
+    bit: np.ndarray
+    segments: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    count: int
+
+
+def network(n_words: int, n_bits: int, word_line: float, bit_line: float) -> Network:
+    """The wires of an array, with segments of so many ohm."""
+    sources, ground = np.arange(n_words), n_words
     free = n_words + 1
     word = np.repeat(sources[:, None], n_bits, axis=1)
     if word_line > 0:
@@ -30,27 +39,74 @@ def solve(conductance: np.ndarray, voltage: np.ndarray, word_line: float, bit_li
     if bit_line > 0:
         bit = free + np.arange(bit.size).reshape(bit.shape)
         free += bit.size
-    edges = [(word, bit, conductance)]
+    segments = []
     if word_line > 0:
         starts = np.concatenate([sources[:, None], word[:, :-1]], axis=1)
-        edges.append((starts, word, np.full(word.shape, 1 / word_line)))
+        segments.append((starts, word, np.full(word.shape, 1 / word_line)))
     if bit_line > 0:
         ends = np.concatenate([bit[1:], np.full((1, n_bits), ground)])
-        edges.append((bit, ends, np.full(bit.shape, 1 / bit_line)))
+        segments.append((bit, ends, np.full(bit.shape, 1 / bit_line)))
+    return Network(word, bit, segments, free)
+
+
+def nodal_matrix(count: int, edges: list[tuple[np.ndarray, np.ndarray, np.ndarray]]):
+    """What flows off each node for voltages at all: edges are (one end, other end, siemens)."""
     one, other, g = (np.concatenate([np.ravel(e[k]) for e in edges]) for k in range(3))
     rows, columns = (
         np.concatenate([one, other, one, other]),
         np.concatenate([one, other, other, one]),
     )
-    matrix = sparse.csc_matrix((np.concatenate([g, g, -g, -g]), (rows, columns)), (free, free))
+    return sparse.csc_matrix((np.concatenate([g, g, -g, -g]), (rows, columns)), (count, count))
+
+
+def solve(conductance: np.ndarray, voltage: np.ndarray, word_line: float, bit_line: float) -> Nodes:
+    """The nodes' voltages for sources (M, n): cells (M, N), segments in ohm."""
+    wires = network(*conductance.shape, word_line, bit_line)
+    matrix = nodal_matrix(wires.count, [(wires.word, wires.bit, conductance), *wires.segments])
     known = np.concatenate([voltage, np.zeros((1, voltage.shape[1]))])
     nodes = known
-    if free > len(known):
+    if wires.count > len(known):
         unknown = slice(len(known), None)
         right = -matrix[unknown, : len(known)] @ known
         factors = splu(matrix[unknown, unknown], permc_spec="MMD_AT_PLUS_A")
         nodes = np.concatenate([known, factors.solve(right)])
-    return Nodes(nodes[word], nodes[bit])
+    return Nodes(nodes[wires.word], nodes[wires.bit])
+
+
+def solve_nonlinear(
+    current, slope, shape: tuple[int, int], voltage: np.ndarray, word_line: float, bit_line: float
+) -> Nodes:
+    """The same for one input (M,), with cells of currents and their derivatives by voltage.
+
+    Newton's method on the nodes' voltages, from 0 V on; a step that makes it worse is halved.
+    """
+    wires = network(*shape, word_line, bit_line)
+    known = np.concatenate([voltage, [0.0]])
+    nodes, unknown = np.concatenate([known, np.zeros(wires.count - len(known))]), len(known)
+    ohmic = nodal_matrix(wires.count, wires.segments) if wires.segments else None
+
+    def excess(at: np.ndarray) -> np.ndarray:
+        flow = current(at[wires.word] - at[wires.bit])
+        total = ohmic @ at
+        np.add.at(total, wires.word, flow)
+        np.subtract.at(total, wires.bit, flow)
+        return total[unknown:]
+
+    for _ in range(200):
+        if wires.count == unknown:
+            break
+        g = slope(nodes[wires.word] - nodes[wires.bit])
+        matrix = nodal_matrix(wires.count, [(wires.word, wires.bit, g), *wires.segments])
+        step = splu(matrix[unknown:, unknown:]).solve(-excess(nodes))
+        length, before = 1.0, np.linalg.norm(excess(nodes))
+        moved = lambda t, s=step, n=nodes: np.concatenate([known, n[unknown:] + t * s])
+        with np.errstate(over="ignore", invalid="ignore"):
+            while length > 1e-9 and not np.linalg.norm(excess(moved(length))) < before:
+                length /= 2
+        if length <= 1e-9 or np.max(np.abs(step)) < 1e-15 * np.max(np.abs(voltage)):
+            break  # nothing is left but rounding
+        nodes = moved(length)
+    return Nodes(nodes[wires.word], nodes[wires.bit])
 
 
 def effective(conductance: np.ndarray, word_line: float, bit_line: float) -> np.ndarray:

@@ -60,7 +60,7 @@ def check_voltage(use: str, given: Any, conductance: Array) -> Array:
       TypeError: an array of another type than the conductances.
       ValueError: not one for each word line; outside of tracing, one that is not finite.
     """
-    voltage = _floats(use, "voltage", given)
+    voltage = check_source(use, given)
     if voltage.dtype != conductance.dtype:
         raise TypeError(
             f"{use}: voltage: expected {conductance.dtype.name}, as the conductance is, given "
@@ -72,6 +72,17 @@ def check_voltage(use: str, given: Any, conductance: Array) -> Array:
             f"{use}: voltage: expected (…, {n_words}), one for each word line of conductance "
             f"{conductance.shape}, given shape {voltage.shape}"
         )
+    return voltage
+
+
+def check_source(use: str, given: Any) -> Array:
+    """The voltages of sources, of any shape.
+
+    Raises:
+      TypeError: neither float32 nor float64.
+      ValueError: outside of tracing, one that is not finite.
+    """
+    voltage = _floats(use, "voltage", given)
     if not isinstance(voltage, jax.core.Tracer) and not np.all(np.isfinite(voltage)):
         raise ValueError(f"{use}: voltage: expected finite numbers")
     return voltage

@@ -75,10 +75,7 @@ def solve(
     )
     every = _check.common_batch(use, arrays=arrays, voltage=sources.shape[:-1])
     if 0 in every or n_words == 0 or n_bits == 0:
-        nothing = jnp.zeros((*every, n_words, n_bits), cells.dtype)
-        return Solution(
-            nothing, nothing, nothing, nothing, nothing, jnp.zeros((*every, n_bits), cells.dtype)
-        )
+        return branches(jnp.zeros((*every, n_words, n_bits), cells.dtype), sources, word, bit)
     word, bit = jnp.broadcast_to(word, arrays), jnp.broadcast_to(bit, arrays)
     sources = jnp.broadcast_to(sources, (*every, n_words))
     cells = jnp.broadcast_to(cells, (*arrays, n_words, n_bits))
@@ -99,11 +96,19 @@ def _solved(
     inputs = jnp.moveaxis(voltage.reshape(-1, *batch, n_words), 0, -2)
     cells = _primitives.cell_currents(where, conductance, inputs, word_line, bit_line)
     cell = jnp.moveaxis(cells, -3, 0).reshape(*every, *conductance.shape[-2:])
+    per_array = lambda r: jnp.expand_dims(r, tuple(range(more)))
+    return branches(cell, voltage, per_array(word_line), per_array(bit_line))
+
+
+def branches(cell: Array, voltage: Array, word_line: Array, bit_line: Array) -> Solution:
+    """All that follows from the cells' currents (…, M, N), for sources (…, M), resistances (…)."""
+    if cell.size == 0:
+        no_bits = jnp.zeros((*cell.shape[:-2], cell.shape[-1]), cell.dtype)
+        return Solution(cell, cell, cell, cell, cell, no_bits)
     word_current = _sums(cell, -1, reverse=True)
     bit_current = _sums(cell, -2)
-    per_array = lambda r: jnp.expand_dims(r, tuple(range(more)))[..., None, None]
-    word_voltage = voltage[..., None] - per_array(word_line) * _sums(word_current, -1)
-    bit_voltage = per_array(bit_line) * _sums(bit_current, -2, reverse=True)
+    word_voltage = voltage[..., None] - word_line[..., None, None] * _sums(word_current, -1)
+    bit_voltage = bit_line[..., None, None] * _sums(bit_current, -2, reverse=True)
     return Solution(
         word_voltage, bit_voltage, cell, word_current, bit_current, bit_current[..., -1, :]
     )
