@@ -37,6 +37,7 @@ bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against
 	$(BIN)/python benchmarks/crossbar_against_array.py
 	$(BIN)/python benchmarks/driver_calls.py
 	$(BIN)/python benchmarks/monte_carlo.py
+	$(BIN)/python benchmarks/nonlinear_wires.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/stored_or_drawn.py
 	$(BIN)/python benchmarks/training_in_place.py
