@@ -6,6 +6,7 @@ show it as it is.
 """
 
 from xbarax.plot.accuracy_histogram import accuracy_histogram as accuracy_histogram
+from xbarax.plot.circuit import circuit as circuit
 from xbarax.plot.conductance_map import conductance_map as conductance_map
 from xbarax.plot.device_sheet import device_sheet as device_sheet
 from xbarax.plot.drift import drift as drift

@@ -43,10 +43,15 @@ def count_ticks(most: int) -> MaxNLocator:
 
 def siemens(*values: np.ndarray) -> tuple[float, str]:
     """What to multiply conductances by, and the unit they then have, for values of their size."""
+    return prefixed("S", *values)
+
+
+def prefixed(unit: str, *values: np.ndarray) -> tuple[float, str]:
+    """The same for values in any unit."""
     largest = max((_largest(array) for array in values), default=0.0)
     exponent = 3 * math.floor(math.log10(largest) / 3 + 1e-9) if largest > 0 else 0
     exponent = min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
-    return 10.0**-exponent, f"{_PREFIXES[exponent]}S"
+    return 10.0**-exponent, f"{_PREFIXES[exponent]}{unit}"
 
 
 def _largest(values: np.ndarray) -> float:
