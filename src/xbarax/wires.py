@@ -7,6 +7,7 @@ from xbarax.chip.wires import Compensation as Compensation
 from xbarax.chip.wires import Convergence as Convergence
 from xbarax.chip.wires import Ideal as Ideal
 from xbarax.chip.wires import Resistive as Resistive
+from xbarax.chip.wires import ResistivePerRead as ResistivePerRead
 from xbarax.chip.wires import Solution as Solution
 from xbarax.chip.wires import compensate as compensate
 from xbarax.chip.wires import effective_conductance as effective_conductance

@@ -61,5 +61,11 @@ OTHERS = {
         adc=xb.ADC(bits=9),
         wires=xb.wires.Resistive(400.0, 600.0),
     ),
+    "resistive wires, nonlinear": xb.Chip(
+        device=xb.device.RRAMMilo(),
+        tile=(3, 3),
+        adc=xb.ADC(bits=9),
+        wires=xb.wires.ResistivePerRead(40.0, 60.0, selectors=True),
+    ),
     "power": xb.Chip(device=xb.device.PowerStep(zero_at_symmetry=True, read_noise=1e-7)),
 }

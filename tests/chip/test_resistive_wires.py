@@ -292,7 +292,7 @@ def test_refuses_what_is_no_resistance(field, given, kind, message, as_users_cal
 def test_refuses_devices_that_are_no_linear_conductances():
     with pytest.raises(ValueError, match=r"from 0 on, given Ideal\(.*Ideal\(g_min=…, g_max=…\)"):
         xb.Chip(wires=WIRES)
-    with pytest.raises(ValueError, match=r"given RRAMMilo\(.*xbarax.wires.solve_nonlinear$"):
+    with pytest.raises(ValueError, match=r"given RRAMMilo\(.*xbarax.wires.ResistivePerRead$"):
         xb.Chip(device=xb.device.RRAMMilo(), wires=WIRES)
 
 

@@ -252,7 +252,8 @@ class Chip(AbstractChip):
         """
         linear = "matrix" in state["seen"] or len(state["seen"]["terms"]) == 1
         known = isinstance(self.dac, DAC) and isinstance(self.adc, ADC)
-        return self.implementation != "jax" and linear and known and not self.clips
+        product = linear and not self.wires.per_read
+        return self.implementation != "jax" and product and known and not self.clips
 
     @_as_implemented
     def inside(self, state: State, inputs: Array, key: Array | None, *, transpose: bool) -> Array:

@@ -134,14 +134,17 @@ def see(chip: "Chip", state: State) -> State:
             variance = split(variance)
     else:
         cells = tuple(map(split, terms))
-        terms = tuple(_wired.through(chip, tiling, tiles) for tiles in cells)
+        per_read = chip.wires.per_read
+        terms = cells if per_read else _wired.shown(chip, tiling, cells)
         if variance is not None:
             own = split(jnp.broadcast_to(variance, conductance.shape))
-            variance = _wired.variance(own, cells[0], terms[0])
-        if chip.mapping.reference == "ideal":
+            shown = _wired.through(chip, tiling, cells[0]) if per_read else terms[0]
+            variance = _wired.variance(own, cells[0], shown)
+        if chip.mapping.reference == "ideal" and not per_read:
             terms = tuple(map(jnp.subtract, terms, state["reference"]))
     common_noise = chip.has_column and variance is not None
-    if chip.adc.exact and len(terms) == 1 and not common_noise:
+    linear = len(terms) == 1 and not chip.wires.per_read
+    if chip.adc.exact and linear and not common_noise:
         return {**state, "seen": _as_one(chip, tiling, terms[0], variance)}
     seen: State = {"terms": terms}
     return {**state, "seen": seen if variance is None else {**seen, "variance": variance}}
@@ -292,7 +295,7 @@ def _reprogrammed_gain(chip: "Chip", before: State, after: State) -> State:
 def _full_scale(chip: "Chip", state: State) -> dict[str, Array]:
     """The largest currents that inputs from −1 to 1 can give: where calibrated ranges start."""
     volts = chip.dac.v_read
-    terms = state["seen"]["terms"]
+    terms = _weighted_terms(chip, state)
 
     def largest(terms: tuple[Array, ...], axis: int) -> Array:
         sums = [
@@ -304,13 +307,21 @@ def _full_scale(chip: "Chip", state: State) -> dict[str, Array]:
     return {"forward": largest(terms, 4), "transposed": largest(_seen_back(chip, state), 3)}
 
 
+def _weighted_terms(chip: "Chip", state: State) -> tuple[Array, ...]:
+    """Terms without those of ideal references."""
+    terms = state["seen"]["terms"]
+    if not (chip.wires.per_read and chip.mapping.reference == "ideal"):
+        return terms
+    return tuple(map(jnp.subtract, terms, state["reference"]))
+
+
 def _seen_back(chip: "Chip", state: State) -> tuple[Array, ...]:
     """Terms without reference columns, for what those add to transposed currents at the most.
 
     A column carries minus the sum of its tile's inputs: in the linear term it is subtracted from
     each line; in that of a power `k` it sees up to `lines^k`.
     """
-    first, *higher = state["seen"]["terms"]
+    first, *higher = _weighted_terms(chip, state)
     tiling = chip.tiling(state)
     if not tiling.column:
         return first, *higher

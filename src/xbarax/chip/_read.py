@@ -9,7 +9,7 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax import _kernels
-from xbarax.chip import _ideal, _tile
+from xbarax.chip import _ideal, _tile, _wired
 from xbarax.chip.converter import ADC, DAC
 
 if TYPE_CHECKING:
@@ -100,10 +100,13 @@ def line_currents(
     """Each tile's currents in amperes, read noise included, before the converters."""
     currents = functools.partial(_tile.currents, transpose=transpose)
     volts = lines * chip.dac.v_read
-    first, *higher = state["seen"]["terms"]
-    sums = currents(first, volts)
-    for power, tiles in enumerate(higher, start=2):
-        sums += currents(tiles, volts**power)
+    if chip.wires.per_read:
+        sums = _wired.currents(chip, state, volts, transpose)
+    else:
+        first, *higher = state["seen"]["terms"]
+        sums = currents(first, volts)
+        for power, tiles in enumerate(higher, start=2):
+            sums += currents(tiles, volts**power)
     variance = state["seen"].get("variance")
     if variance is None:
         return sums
@@ -164,6 +167,8 @@ _READ = ("seen", "layer", "largest", "gain", "adc_range")  # what of a state rea
 def _native_reads(chip: "Chip", state: State, key: Array | None, backward: bool) -> bool:
     """Whether the native reader is one for this chip, and better than a mere product."""
     seen = state["seen"]
+    if chip.wires.per_read:
+        return False
     if "matrix" in seen:
         if key is None and not (backward and isinstance(chip.dac, DAC) and chip.dac.bits):
             return False

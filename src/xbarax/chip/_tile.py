@@ -84,6 +84,20 @@ def unpack(tiles: Array, tiling: Tiling) -> Array:
     return _rearranged(tiles, *map(np.argsort, _packing(tiling)))
 
 
+def pack_ends(values: Array, tiling: Tiling, *, outputs: bool) -> Array:
+    """The same for what is at the ends of the lines of tiles, (…, tiles, lines or words)."""
+    return _reordered(values, _packing(tiling)[0 if outputs else 1])
+
+
+def unpack_ends(values: Array, tiling: Tiling, *, outputs: bool) -> Array:
+    """Undoes `pack_ends`."""
+    return _reordered(values, np.argsort(_packing(tiling)[0 if outputs else 1]))
+
+
+def _reordered(values: Array, order: np.ndarray) -> Array:
+    return jnp.concatenate([values[..., :-1, :], values[..., -1:, order]], axis=-2)
+
+
 def _packing(t: Tiling) -> tuple[np.ndarray, np.ndarray]:
     """The order of the last tiles' lines and words, (lines, column) and words."""
     n_lines = t.n_out - (t.tiles_out - 1) * t.lines

@@ -1,7 +1,7 @@
 """Tiles as they are seen from the ends of wires that are not ideal, and derivatives of that."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 from jax import Array
@@ -11,6 +11,8 @@ from xbarax.chip import _tile
 
 if TYPE_CHECKING:
     from xbarax.chip._chip import Chip
+
+_CELLS_AT_ONCE = 2**20  # of all rows, so that many rows do not take all memory
 
 
 def through(chip: "Chip", tiling: _tile.Tiling, tiles: Array) -> Array:
@@ -26,7 +28,39 @@ def references(chip: "Chip", tiling: _tile.Tiling) -> tuple[Array, ...]:
     start = chip.mapping.start(chip.device)
     cells = jnp.full((1, tiling.rows, tiling.n_in), start, jnp.float32)
     terms = chip.device.current_terms(cells)
-    return tuple(through(chip, tiling, _tile.split(term, tiling)) for term in terms)
+    tiles = tuple(_tile.split(term, tiling) for term in terms)
+    return tiles if chip.wires.per_read else shown(chip, tiling, tiles)
+
+
+def shown(chip: "Chip", tiling: _tile.Tiling, terms: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Terms of the cells' current as they are seen."""
+    return tuple(through(chip, tiling, tiles) for tiles in terms)
+
+
+def currents(chip: "Chip", state: dict[str, Any], volts: Array, transpose: bool) -> Array:
+    """The currents of a read, as `_tile.currents` has them, where wires find them in each read."""
+    tiling = chip.tiling(state)
+    sums = _currents(chip, tiling, state["seen"]["terms"], volts, transpose)
+    if chip.mapping.reference == "ideal":
+        sums -= _currents(chip, tiling, state["reference"], volts, transpose)
+    return sums
+
+
+def _currents(
+    chip: "Chip", tiling: _tile.Tiling, terms: tuple[Array, ...], volts: Array, transpose: bool
+) -> Array:
+    packed = tuple(_tile.pack(tiles, tiling) for tiles in terms)
+    if transpose:  # (planes, tiles of the outputs, tiles of the inputs, lines, words)
+        packed = tuple(tiles.swapaxes(1, 2) for tiles in packed)
+    driven = _tile.pack_ends(volts, tiling, outputs=transpose)
+    driven = driven[:, None] if volts.ndim == 4 else driven[:, None, None]
+
+    def of_a_row(row: Array) -> Array:
+        return chip.wires.currents(packed, row, transpose=transpose)
+
+    at_once = max(_CELLS_AT_ONCE // max(packed[0].size, 1), 1)
+    sums = jax.lax.map(of_a_row, driven, batch_size=at_once).swapaxes(2, 3)
+    return _tile.unpack_ends(sums, tiling, outputs=not transpose).swapaxes(2, 3)
 
 
 def variance(own: Array, cells: Array, seen: Array) -> Array:

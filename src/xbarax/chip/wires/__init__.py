@@ -6,6 +6,7 @@ from xbarax.chip.wires._effective import effective_conductance as effective_cond
 from xbarax.chip.wires._ideal import Ideal as Ideal
 from xbarax.chip.wires._nonlinear import Convergence as Convergence
 from xbarax.chip.wires._nonlinear import solve_nonlinear as solve_nonlinear
+from xbarax.chip.wires._per_read import ResistivePerRead as ResistivePerRead
 from xbarax.chip.wires._resistive import Resistive as Resistive
 from xbarax.chip.wires._solve import Solution as Solution
 from xbarax.chip.wires._solve import solve as solve

@@ -69,7 +69,7 @@ class Resistive(AbstractWires):
         if len(terms) > 1:
             raise ValueError(
                 f"Resistive wires take devices with a linear current, given {device!r}: for "
-                "nonlinear cells use the function xbarax.wires.solve_nonlinear"
+                "nonlinear cells use xbarax.wires.ResistivePerRead"
             )
 
     def effective(self, conductance: Array) -> Array:

@@ -20,6 +20,21 @@ class AbstractWires(abc.ABC):
         """
         return None
 
+    @property
+    def per_read(self) -> bool:
+        """Whether each read asks for its `currents`, which are no product; by default False."""
+        return False
+
+    def currents(self, terms: tuple[Array, ...], volts: Array, *, transpose: bool) -> Array:
+        """The currents of tiles in a read, in amperes; for wires that are `per_read` alone.
+
+        A cell conducts `Σ_k terms[k] u^(k+1)` at the voltage u, with terms (…, out, in). Forward
+        reads drive inputs with volts (…, in), and their currents are (…, out); transposed reads
+        drive outputs with (…, out), to currents (…, in). Leading axes broadcast. In plain JAX. NaN
+        where they are not found.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no currents of its own")
+
     @abc.abstractmethod
     def effective(self, conductance: Array) -> Array:
         """Conductances of tiles (…, out, in) to effective ones of the same shape, tile by tile.
