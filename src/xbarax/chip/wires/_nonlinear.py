@@ -17,7 +17,7 @@ from xbarax.chip.wires._solve import Solution, branches
 Current = Callable[[Array, Any], Array]
 
 _TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
-"""Some ten times what rounding leaves, and a thousand times."""
+"""Beyond what rounding leaves, by about ten times and a thousand times."""
 
 
 class Convergence(NamedTuple):
@@ -51,8 +51,8 @@ def solve_nonlinear(
     """All voltages and currents of an array with resistive wires and cells of any smooth I–V curve.
 
     The circuit is that of `xbarax.wires.solve`, which is faster where the cells are linear. Each
-    input is solved by Newton's method, all of a batch at once, at a cost of some ten to a hundred
-    products with triangular matrices of the array's size (docs/wires.md).
+    input is solved by Newton's method, all of a batch at once, at the cost of some products with
+    matrices of the array's size (docs/wires.md).
 
     Args:
       current: `current(u, parameters)`: the currents of all cells in amperes, from word line to bit
