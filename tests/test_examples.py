@@ -12,6 +12,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 SMALL = {
     "many_chips": ["--epochs", "1", "--samples", "30", "--chips", "3", "--chip", "rram_wan"],
     "program_and_age": ["--epochs", "1", "--samples", "30", "--chips", "2"],
+    "tiles_and_wires": ["--size", "12", "--smallest", "6"],
     "train_in_place": ["--epochs", "1", "--samples", "30", "--chip", "capacitor"],
     "train_on_drivers": ["--epochs", "1", "--samples", "30"],
 }
@@ -19,6 +20,7 @@ SMALL = {
 PRINTS = {
     "many_chips": ["digital:", "no faults: mean", "9.04 % stuck low, 1.75 % stuck high: mean"],
     "program_and_age": ["digital:", "as it drifts:", "drift compensation:"],
+    "tiles_and_wires": [f"{r} ohm, tiles of {n}: error" for r in (1, 5, 20) for n in (6, 12)],
     "train_in_place": ["ideal:", "  counted:", "capacitor:", "  counted:"],
     "train_on_drivers": ["in simulation:", "reference driver:", "noisy chip, isolated:"],
 }

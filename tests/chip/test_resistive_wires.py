@@ -152,7 +152,6 @@ def test_a_weight_of_zero_reads_as_zero_against_an_ideal_reference():
 
 _PULSES = xb.device.ConstantStep(step_up=0.05, lower_spread=2.0, read_noise=1e-7)
 WITHOUT = {
-    "exact": (PAIR(), {"tile": (4, 3)}),
     "noise of each": (
         COLUMN(),
         {"device": xb.device.PCM(), "faults": xb.Faults(stuck_low=0.1, stuck_high=0.1)},

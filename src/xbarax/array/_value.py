@@ -64,7 +64,8 @@ class MemristiveCrossbarArray(metaclass=_ArrayMeta):
         and no key.
 
     Derivatives: the tangent of an array is a plain (out, in) array, a change of its effective
-    weights; programming is straight-through.
+    weights. Programming is straight-through, but for wires that are not ideal, which are between
+    programmed and effective weights (`xbarax.wires.pull_back`).
     """
 
     __slots__ = ("__weakref__", "_held", "_type")

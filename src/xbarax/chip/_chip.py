@@ -87,7 +87,7 @@ class Chip(AbstractChip):
     Raises:
       TypeError: a station is not of its abstract class.
       ValueError: a tile that is not two positive integers, an unknown word, a device that the
-        mapping or the programming cannot take, or that `dac.v_read` is too much for.
+        mapping, the wires or the programming cannot take, or that `dac.v_read` is too much for.
     """
 
     device: AbstractDevice = IdealDevice()
