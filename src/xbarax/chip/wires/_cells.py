@@ -65,19 +65,16 @@ def _currents(conductance: Array, across: Array, drive: Array) -> Array:
 
 @jax.custom_jvp
 def _through_cells(conductance: Array, across: Array, drive: Array) -> Array:
-    """Eᵀ (1/g + X)⁻¹ E, by a Cholesky decomposition with √g, which may be 0."""
-    root = jnp.sqrt(conductance)[..., None]
-    one = jnp.eye(across.shape[-1], dtype=across.dtype)
-    factor = jax.lax.linalg.cholesky(one + root * across * transposed(root), symmetrize_input=False)
-    half = jax.lax.linalg.triangular_solve(factor, root * drive, left_side=True, lower=True)
-    return product(transposed(half), half)
+    """Eᵀ (1/g + X)⁻¹ E, symmetric; g may be 0."""
+    half = product(transposed(drive), 0.5 * _currents(conductance, across, drive))
+    return half + transposed(half)
 
 
 @_through_cells.defjvp
 def _through_cells_jvp(primals, tangents):
     """By voltages d and currents c of the cells: dᵀ ġ d + cᵀ Ė + Ėᵀ c − cᵀ Ẋ c.
 
-    Without square roots, whose derivative open cells do not have.
+    So without a solution more.
     """
     conductance, across, drive = primals
     conductance_t, across_t, drive_t = tangents
@@ -85,7 +82,8 @@ def _through_cells_jvp(primals, tangents):
     d = drive - product(across, c)
     half = product(transposed(d), 0.5 * conductance_t[..., None] * d)
     half += product(transposed(c), drive_t - 0.5 * product(across_t, c))
-    return product(transposed(drive), c), half + transposed(half)
+    through = 0.5 * product(transposed(drive), c)
+    return through + transposed(through), half + transposed(half)
 
 
 @functools.cache
