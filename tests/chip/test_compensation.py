@@ -103,7 +103,7 @@ def test_digits_are_as_near_as_they_get():
         ({"tolerance": 0.0}, ValueError, "compensate(tolerance=…): expected a number in (0, 1)"),
         ({"max_iterations": 0}, ValueError, "compensate(max_iterations=…): expected an integer"),
         ({"word_line": -1.0}, ValueError, "compensate: word_line: expected a finite resistance"),
-        ({"target": -TARGET}, ValueError, "compensate: conductance: expected finite numbers"),
+        ({"target": -TARGET}, ValueError, "compensate: target: expected finite numbers"),
     ],
 )
 def test_refuses_what_cannot_be(named, kind, message, as_users_call):
@@ -123,3 +123,9 @@ def test_refuses_what_is_no_chip_and_no_weights(as_users_call):
     ]:
         with pytest.raises(kind, match=re.escape(message)):
             xb.wires.compensated(*bad)
+
+
+def test_weights_of_zero_are_reached():
+    wires = xb.wires.Resistive(300.0, 700.0)
+    chip = xb.Chip(device=xb.device.Ideal(g_min=1e-6, g_max=2e-5), tile=(4, 3), wires=wires)
+    assert xb.wires.compensated(jnp.zeros((7, 10), jnp.float32), chip).reached.all()

@@ -299,3 +299,24 @@ def test_is_static():
     twin = xb.wires.Resistive(WORD_LINE, BIT_LINE)
     assert twin == WIRES and hash(twin) == hash(WIRES)
     assert twin != xb.wires.Resistive(BIT_LINE, WORD_LINE)
+
+
+# ---- States --------------------------------------------------------------------------------------
+
+
+def test_a_state_keeps_to_its_wires():
+    array = make(PAIR())
+    state = xb.array.get_state(array)
+    again = xb.array.set_state(make(PAIR()), state)
+    assert_equal(xb.read(again, XS), xb.read(array, XS))
+    elsewhere = make(PAIR(), wires=xb.wires.Resistive(3000.0, 7000.0))
+    with pytest.raises(ValueError, match=r"other wires than Resistive\(word_line=3000.0"):
+        xb.array.set_state(elsewhere, state)
+
+
+def test_states_of_batches_keep_to_their_wires():
+    program = lambda w: xb.MemristiveCrossbarArray(w, chip_of(PAIR()), jax.random.key(0))
+    arrays = jax.vmap(program)(jnp.stack([W, -W]))
+    again = xb.array.set_state(arrays, xb.array.get_state(arrays))
+    read = jax.vmap(lambda w: xb.read(w, XS))
+    assert_equal(read(again), read(arrays))

@@ -176,3 +176,22 @@ GOOD = np.full((2, 3), 1e-4)
 def test_bad_input_is_refused(as_users_call, arguments, error, message):
     with pytest.raises(error, match=message):
         xb.wires.solve(*arguments)
+
+
+def test_tiny_voltages_keep_their_digits():
+    # Word lines that lose a half of their voltage at each cell, with an open one at the end.
+    cells = np.full((2, 40), 5e-3)
+    cells[1, -1] = 0
+    with jax.enable_x64(True):
+        found = xb.wires.solve(jnp.asarray(cells), jnp.array([1.0, 0.3]), 100.0, 0.0)
+        voltage = np.asarray(found.word_voltage)
+    # Between grounds, a line of conductances g and segments 1/r is a recursion from its end.
+    for row, source in enumerate((1.0, 0.3)):
+        ratios, seen = [], 0.0
+        for g in cells[row, ::-1]:
+            seen += g
+            ratios.append(1 / (1 + 100.0 * seen))
+            seen *= ratios[-1]
+        expected = source * np.cumprod(ratios[::-1])
+        assert expected[-1] < 1e-11
+        np.testing.assert_allclose(voltage[row], expected, rtol=1e-12)

@@ -210,7 +210,8 @@ def set_state(
     An array behind a driver is programmed in its place, and `array` is stale.
 
     Raises:
-      ValueError: names, shapes or types differ from those of `array`.
+      ValueError: names, shapes or types differ from those of `array`, or its chip would see the
+        devices in another way: through other wires, for instance.
     """
     expected = get_state(array)
     describe = lambda s: {k: f"{v.dtype}{list(v.shape)}" for k, v in sorted(s.items())}
@@ -224,7 +225,31 @@ def set_state(
         restored = chip.restored(chip.recover(array._state), _stored_parts(state))
         return make_value(array._type, restored, key)
     names = [name for name in expected if name.startswith("state")]
-    return _restore(array._type, [state[name] for name in names], key)
+    restored = _restore(array._type, [state[name] for name in names], key)
+    _check_seen(restored)
+    return restored
+
+
+def _check_seen(array: MemristiveCrossbarArray) -> None:
+    """Refuses a state that keeps what another chip's reads saw of the same devices.
+
+    Raises:
+      ValueError: it does.
+    """
+    state, chip = array._state, array.chip
+    if not (isinstance(chip, Chip) and "seen" in state):
+        return
+    see: Any = chip.see
+    for _ in array.shape[:-2]:
+        see = jax.vmap(see)
+    kept, seen = (jax.tree.leaves(of["seen"]) for of in (state, see(state)))
+    near = lambda a, b: np.allclose(a, b, rtol=0, atol=1e-4 * np.max(np.abs(b)), equal_nan=True)
+    if not all(map(near, kept, seen)):
+        raise ValueError(
+            f"this state does not belong to a {array._type.str_short()}: it was saved from a chip "
+            f"whose reads see these devices in another way, such as through other wires than "
+            f"{chip.wires!r}; program what xb.readout gives into an array on this chip instead"
+        )
 
 
 def _stored_parts(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -295,6 +295,11 @@ class Chip(AbstractChip):
     # What only simulated chips can do.
 
     @_as_implemented
+    def see(self, state: State) -> State:
+        """The state with what reads see of the devices, computed once more."""
+        return state if self.is_ideal else _program.see(self, state)
+
+    @_as_implemented
     def push_forward(self, planes: Array, change: Array) -> Array:
         """A change of programmed weights (out, in) as one of effective ones, to first order.
 
@@ -365,7 +370,8 @@ def _hint(given: Any, station: type) -> str:
         return ""
     module = given.__module__.rpartition(".")[2]
     place = "" if module.startswith("_") else f"{module}."
-    return f"; did you mean {place}{given.__name__}()?"
+    required = [p for p in inspect.signature(given).parameters.values() if p.default is p.empty]
+    return f"; did you mean {place}{given.__name__}({'…' if required else ''})?"
 
 
 def _check_tile(tile: Any, has_column: bool) -> None:

@@ -25,12 +25,14 @@ def compensated(
     are what is wanted, or when the sum of the errors' magnitudes has not fallen for some
     iterations, with the best weights found. Where the mapping has a `weight_range`, weights stay
     within it; else the range grows with them. Weights that are rounded to digits (`BitSlices`) are
-    as near as those allow.
+    as near as those allow. Wires that are solved in each read are taken for those of linear cells
+    with all selectors closed, so that `reached` does not speak of their reads.
 
     Args:
       weights: the effective weights that are wanted, (out, in), float32.
       chip: a simulated chip.
-      tolerance: the error at which a weight counts as reached, as a share of the largest one.
+      tolerance: the error at which a weight counts as reached, as a share of the largest one, or
+        of the mapping's range where all are 0.
       max_iterations: at most so many times are the wires solved.
 
     Returns:
@@ -54,9 +56,11 @@ def compensated(
         changed = programmed + (wanted - seen)
         return changed if most is None else jnp.clip(changed, -most, most)
 
+    largest = jnp.max(jnp.abs(wanted))
+    error = tolerance * jnp.where(largest > 0, largest, chip.mapping.largest(wanted))
     with _kernels.using(chip.implementation):
         seen = lambda programmed: _effective(chip, programmed)
-        return iterate(seen, next_one, wanted, wanted, tolerance, max_iterations)
+        return iterate(seen, next_one, wanted, wanted, error, max_iterations)
 
 
 def _effective(chip: Chip, weights: Array) -> Array:

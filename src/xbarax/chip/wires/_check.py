@@ -11,20 +11,19 @@ from jax import numpy as jnp
 _FLOATS = (jnp.dtype(jnp.float32), jnp.dtype(jnp.float64))
 
 
-def check_conductance(use: str, given: Any) -> Array:
-    """The conductances of arrays, (…, M, N).
+def check_conductance(use: str, given: Any, name: str = "conductance") -> Array:
+    """The conductances of arrays, (…, M, N), called `name`.
 
     Raises:
       TypeError: neither float32 nor float64.
       ValueError: fewer than two axes; outside of tracing, one that is negative or not finite.
     """
-    conductance = _floats(use, "conductance", given)
+    conductance = _floats(use, name, given)
     if conductance.ndim < 2:
         raise ValueError(
-            f"{use}: expected conductance (…, word lines, bit lines), given shape "
-            f"{conductance.shape}"
+            f"{use}: expected {name} (…, word lines, bit lines), given shape {conductance.shape}"
         )
-    _check_not_negative(use, "conductance", conductance, "siemens")
+    _check_not_negative(use, name, conductance, "siemens")
     return conductance
 
 
@@ -41,9 +40,14 @@ def check_resistance(use: str, name: str, given: Any, dtype: Any) -> Array:
                 f"{use}: {name}: expected a finite resistance of at least 0 ohm, given {given!r}"
             )
         return jnp.asarray(given, dtype)
-    resistance = _floats(use, name, given)
+    if isinstance(given, bool | str) or given is None:
+        raise TypeError(
+            f"{use}: {name}: expected a number or an array of {jnp.dtype(dtype).name}, given "
+            f"{given!r}"
+        )
     if getattr(given, "weak_type", False):  # a number, under tracing
-        resistance = resistance.astype(dtype)
+        given = given.astype(dtype)
+    resistance = _floats(use, name, given)
     if resistance.dtype != dtype:
         raise TypeError(
             f"{use}: {name}: expected a number or an array of {jnp.dtype(dtype).name}, as the "

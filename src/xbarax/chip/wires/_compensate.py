@@ -72,7 +72,7 @@ def compensate(
     Source: illustrative; a program-and-verify loop on the array's own currents does the same.
     """
     use = "compensate"
-    wanted = _check.check_conductance(use, target)
+    wanted = _check.check_conductance(use, target, "target")
     word = _check.check_resistance(use, "word_line", word_line, wanted.dtype)
     bit = _check.check_resistance(use, "bit_line", bit_line, wanted.dtype)
     low, high = _check_range(conductance_range)
@@ -93,7 +93,8 @@ def compensate(
 
         seen = lambda cells: effective_conductance(cells, word, bit)
         start = jnp.clip(wanted, low, high)
-        return iterate(seen, next_one, wanted, start, tolerance, max_iterations)
+        error = tolerance * jnp.max(wanted, initial=0)
+        return iterate(seen, next_one, wanted, start, error, max_iterations)
 
     for _ in batch:
         one = jax.vmap(one)
@@ -119,12 +120,11 @@ def iterate(
     next_one: Callable[[Array, Array], Array],
     wanted: Array,
     start: Array,
-    tolerance: float,
+    tolerance: Array,
     most: int,
 ) -> Compensation:
     """Follows `next_one`, of what is programmed and what is seen of it, while that helps."""
-    largest = jnp.max(jnp.abs(wanted), initial=0)
-    reached = lambda effective: jnp.abs(effective - wanted) <= tolerance * largest
+    reached = lambda effective: jnp.abs(effective - wanted) <= tolerance
     badness = lambda effective: jnp.sum(jnp.abs(effective - wanted))
 
     def goes_on(state: _State) -> Array:

@@ -280,7 +280,10 @@ def _check_convergence(
     first = tuple(map(int, bad[0]))
     steps, residual = int(convergence.steps[first]), float(convergence.residual[first])
     if not np.isfinite(residual):
-        remedy = "current or its derivative by voltage is not finite where it was looked for"
+        remedy = (
+            "current or its derivative by voltage is not finite where it was looked for, which "
+            "begins with the sources' voltages at the cells: bound its exponents"
+        )
     else:
         remedy = (
             "let it take more (max_steps), more residual (tolerance) or smaller voltages; and see "

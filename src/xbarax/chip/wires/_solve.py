@@ -97,7 +97,28 @@ def _solved(
     cells = _primitives.cell_currents(where, conductance, inputs, word_line, bit_line)
     cell = jnp.moveaxis(cells, -3, 0).reshape(*every, *conductance.shape[-2:])
     per_array = lambda r: jnp.expand_dims(r, tuple(range(more)))
-    return branches(cell, voltage, per_array(word_line), per_array(bit_line))
+    found = branches(cell, voltage, per_array(word_line), per_array(bit_line))
+    near = _word_voltage(found, conductance, voltage, per_array(word_line))
+    # The same function of the circuit, and so with the same derivatives.
+    exact = found.word_voltage + jax.lax.stop_gradient(near - found.word_voltage)
+    return found._replace(word_voltage=exact)
+
+
+def _word_voltage(found: Solution, conductance: Array, voltage: Array, word_line: Array) -> Array:
+    """Word lines' voltages by sums from their far ends, where they can be tiny beside the sources'.
+
+    The last cell that conducts has the voltage of its bit line and what drops across it.
+    """
+    conducts = conductance > 0
+    drop = jnp.where(conducts, found.cell_current / jnp.where(conducts, conductance, 1), 0)
+    n_bits = conductance.shape[-1]
+    last = n_bits - 1 - jnp.argmax(jnp.flip(conducts, -1), axis=-1)[..., None]
+    end = jnp.take_along_axis(
+        found.bit_voltage + drop, jnp.broadcast_to(last, (*drop.shape[:-1], 1)), axis=-1
+    )
+    beyond = jnp.pad(found.word_current[..., 1:], [(0, 0)] * (drop.ndim - 1) + [(0, 1)])
+    line = end + word_line[..., None, None] * _sums(beyond, -1, reverse=True)
+    return jnp.where(jnp.any(conducts, axis=-1, keepdims=True), line, voltage[..., None])
 
 
 def branches(cell: Array, voltage: Array, word_line: Array, bit_line: Array) -> Solution:
