@@ -88,8 +88,8 @@ def circuit(solution: Solution, title: str = "", from_zero: bool = True) -> Figu
 def _panels(solution: Solution) -> list[tuple[str, str, np.ndarray]]:
     if not isinstance(solution, Solution):
         raise TypeError(
-            "circuit: solution: expected an xbarax.wires.Solution, as xbarax.wires.solve returns, "
-            f"given {type(solution).__name__}"
+            "circuit: solution: expected an xbarax.wires.Solution, as xbarax.wires.solve returns "
+            f"and solve_nonlinear first of two, given {type(solution).__name__}"
         )
     parts = (
         solution.word_voltage,

@@ -1,6 +1,7 @@
 """Conductances whose effective conductance is what is wanted."""
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -158,13 +159,13 @@ def check_loop(use: str, tolerance: Any, max_iterations: Any) -> None:
 
 
 def _check_range(given: Any) -> tuple[float, float]:
-    numbers = isinstance(given, tuple) and len(given) == 2
-    numbers = numbers and all(
-        isinstance(g, float | int) and not isinstance(g, bool) and math.isfinite(g) for g in given
+    pair = isinstance(given, tuple | list) and len(given) == 2
+    pair = pair and all(
+        isinstance(g, numbers.Real) and not isinstance(g, bool) and math.isfinite(g) for g in given
     )
-    if not (numbers and 0 <= given[0] < given[1]):
+    if not (pair and 0 <= given[0] < given[1]):
         raise ValueError(
             "compensate(conductance_range=…): expected (least, most) in siemens, "
             f"finite, 0 <= least < most, given {given!r}"
         )
-    return given
+    return float(given[0]), float(given[1])

@@ -1,6 +1,7 @@
 """Every voltage and current of an array whose cells are not linear, or behind selectors."""
 
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -235,15 +236,15 @@ def _rows(use: str, selected: Any, n_words: int) -> Array | None:
 def _tolerance(use: str, given: Any, dtype: jnp.dtype) -> float:
     if given is None:
         return _TOLERANCES[dtype.name]
-    if not (isinstance(given, float) and 0 < given < 1):
+    if not (isinstance(given, numbers.Real) and 0 < given < 1):
         raise ValueError(f"{use}: tolerance: expected a number between 0 and 1, given {given!r}")
-    return given
+    return float(given)
 
 
 def _check_steps(use: str, given: Any) -> int:
-    if not isinstance(given, int) or isinstance(given, bool) or given < 1:
+    if not isinstance(given, numbers.Integral) or isinstance(given, bool) or given < 1:
         raise ValueError(f"{use}: max_steps: expected an integer of at least 1, given {given!r}")
-    return given
+    return int(given)
 
 
 def _with_what_it_closes_over(
