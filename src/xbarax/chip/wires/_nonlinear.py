@@ -236,7 +236,7 @@ def _rows(use: str, selected: Any, n_words: int) -> Array | None:
 def _tolerance(use: str, given: Any, dtype: jnp.dtype) -> float:
     if given is None:
         return _TOLERANCES[dtype.name]
-    if not (isinstance(given, numbers.Real) and 0 < given < 1):
+    if not (isinstance(given, numbers.Real) and 0 < float(given) < 1):
         raise ValueError(f"{use}: tolerance: expected a number between 0 and 1, given {given!r}")
     return float(given)
 
