@@ -15,6 +15,7 @@ SMALL = {
     "tiles_and_wires": ["--size", "12", "--smallest", "6"],
     "train_in_place": ["--epochs", "1", "--samples", "30", "--chip", "capacitor"],
     "train_on_drivers": ["--epochs", "1", "--samples", "30"],
+    "train_through_wires": "--epochs 1 --samples 10 --tiles 64 --ohms 20".split(),
 }
 
 PRINTS = {
@@ -23,6 +24,7 @@ PRINTS = {
     "tiles_and_wires": [f"{r} ohm, tiles of {n}: error" for r in (1, 5, 20) for n in (6, 12)],
     "train_in_place": ["ideal:", "  counted:", "capacitor:", "  counted:"],
     "train_on_drivers": ["in simulation:", "reference driver:", "noisy chip, isolated:"],
+    "train_through_wires": ["digital:", "20 ohm, tiles of 64: as it is"],
 }
 """How each line begins."""
 
