@@ -14,7 +14,7 @@
 
 namespace xbarax::lif {
 
-constexpr std::size_t kBlock = 12;  // samples at a time: two blocks of rows of a product
+constexpr std::size_t kBlock = 24;  // samples at a time: some blocks of rows of a product
 constexpr std::size_t kNeuronsWorthATask = std::size_t{1} << 13;
 
 // Allocates from a line of the cache on.
