@@ -16,11 +16,11 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from argument_types import count, new_file
 from jax import Array
 from jax import numpy as jnp
 
@@ -45,9 +45,9 @@ LAWS: dict[str, Callable[[Array, Array], Array]] = {
 def main() -> None:
     """Prints a table for each size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=count, default=5)
     parser.add_argument("--sizes", nargs="+", type=int, default=[32, 128])
-    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians")

@@ -17,12 +17,12 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import scipy.sparse as sparse
+from argument_types import count, new_file
 from jax import Array
 from jax import numpy as jnp
 from scipy.sparse.linalg import splu
@@ -48,10 +48,10 @@ Programs = dict[str, Program]
 def main() -> None:
     """Prints a table of sizes, and one of tiles."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=count, default=7)
     parser.add_argument("--sizes", nargs="+", type=int, default=[32, 64, 128, 256, 512])
     parser.add_argument("--tiles", type=int, default=64, help="of 128 x 128, in one call; 0: none")
-    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")

@@ -17,12 +17,12 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import optax
+from argument_types import count, new_file
 
 import xbarax as xb
 from xbarax import datasets, snn
@@ -48,8 +48,8 @@ Timed = dict[str, Callable[[], Any]]
 def main() -> None:
     """Prints a table of reads and updates for each layer, and one of training steps."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--json", type=Path, help="where to write the results, too")
+    parser.add_argument("--rounds", type=count, default=21)
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
     print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
     results = {}

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from xbarax.array import _hijax, _keys
 from xbarax.array._held import Held
-from xbarax.array._primitives import program
+from xbarax.array._primitives import _common, program
 from xbarax.array._type import FLOAT32, CrossbarType, make_value
 from xbarax.chip import AbstractChip, AbstractStatefulChip, Chip
 
@@ -239,9 +239,7 @@ def _check_seen(array: MemristiveCrossbarArray) -> None:
     state, chip = array._state, array.chip
     if not (isinstance(chip, Chip) and "seen" in state):
         return
-    see: Any = chip.see
-    for _ in array.shape[:-2]:
-        see = jax.vmap(see)
+    see = _common.vmapped(chip.see, len(array._type.batch_shape))
     kept, seen = (jax.tree.leaves(of["seen"]) for of in (state, see(state)))
     near = lambda a, b: np.allclose(a, b, rtol=0, atol=1e-4 * np.max(np.abs(b)), equal_nan=True)
     if not all(map(near, kept, seen)):

@@ -70,7 +70,7 @@ def circuit(solution: Solution, title: str = "", from_zero: bool = True) -> Figu
     figure = Figure(figsize=(3 * width, 2 * height + 0.6), dpi=120, layout=layout)
     every = figure.subplots(2, 3, sharex=True, sharey=True)
     for axes, (name, unit, values) in zip(every.flat, panels, strict=True):
-        _draw(axes, name, unit, values, from_zero)
+        _draw(figure, axes, name, unit, values, from_zero)
     for axes in every[:, 0]:
         axes.set_ylabel("word line")
     for axes in every[1]:
@@ -115,7 +115,9 @@ def _panels(solution: Solution) -> list[tuple[str, str, np.ndarray]]:
     ]
 
 
-def _draw(axes: Axes, name: str, unit: str, values: np.ndarray, from_zero: bool) -> None:
+def _draw(
+    figure: Figure, axes: Axes, name: str, unit: str, values: np.ndarray, from_zero: bool
+) -> None:
     scale, unit = prefixed(unit, values)
     values = scale * values
     low, high, colours = _colours(values, from_zero)
@@ -139,7 +141,7 @@ def _draw(axes: Axes, name: str, unit: str, values: np.ndarray, from_zero: bool)
         axes.grid(which="minor", color="white", linewidth=0.8)
         axes.tick_params(which="minor", length=0)
     width, height = _panel_size(words, bits)
-    bar = axes.get_figure(root=True).colorbar(  # type: ignore[union-attr]
+    bar = figure.colorbar(
         image, ax=axes, fraction=0.17 / width, pad=0.02, aspect=(height - 0.7) / 0.12
     )
     if low == -high:  # colours are centred on zero; the bar has those that occur
