@@ -21,7 +21,7 @@ DEVICE = xb.device.Ideal(g_min=1e-6, g_max=25e-6)
 
 
 def measure(weights, inputs, tile, ohm):
-    """The error as it is, the error when made up for, and the share of weights out of reach."""
+    """The error as it is, the error when compensated, and the share of weights out of reach."""
     mapping = xb.mapping.DifferentialPair(weight_range=1.2 * float(np.max(np.abs(weights))))
     wires = xb.wires.Resistive(ohm, ohm)
     chip = xb.Chip(device=DEVICE, mapping=mapping, tile=(tile, tile), wires=wires)
@@ -41,9 +41,7 @@ def draw(tiles, results):
     for i, (ohm, rows) in enumerate(results.items()):
         plain, compensated, _ = (100 * np.array(column) for column in zip(*rows, strict=True))
         axes.plot(tiles, plain, "o-", color=f"C{i}", label=f"{ohm:g} Ω a segment")
-        axes.plot(
-            tiles, compensated, "o--", color=f"C{i}", label="and made up for", fillstyle="none"
-        )
+        axes.plot(tiles, compensated, "o--", color=f"C{i}", label="compensated", fillstyle="none")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(tiles, [str(tile) for tile in tiles])
@@ -68,7 +66,7 @@ def main():
     for ohm, rows in results.items():
         for tile, (plain, compensated, missed) in zip(tiles, rows, strict=True):
             print(
-                f"{ohm:g} ohm, tiles of {tile}: error {plain:.2%}, made up for {compensated:.3%}, "
+                f"{ohm:g} ohm, tiles of {tile}: error {plain:.2%}, compensated {compensated:.3%}, "
                 f"{missed:.2%} of the weights out of reach"
             )
     options.out.mkdir(parents=True, exist_ok=True)
