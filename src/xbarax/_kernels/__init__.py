@@ -22,6 +22,7 @@ from xbarax._kernels._choose import where_native as where_native
 from xbarax._kernels._circuit import cell_currents as cell_currents
 from xbarax._kernels._circuit import effective_conductance as effective_conductance
 from xbarax._kernels._circuit import pull_effective_conductance as pull_effective_conductance
+from xbarax._kernels._cuda import cuda_available as cuda_available
 from xbarax._kernels._library import NativeLibraryError as NativeLibraryError
 from xbarax._kernels._library import available as available
 from xbarax._kernels._library import library as library
@@ -35,6 +36,9 @@ from xbarax._kernels._lif import lif_backward as lif_backward
 from xbarax._kernels._lif import lif_forward as lif_forward
 from xbarax._kernels._lif import lif_segment as lif_segment
 from xbarax._kernels._lif import lif_trace as lif_trace
+from xbarax._kernels._lif_loop import MOST_NEURONS as MOST_NEURONS
+from xbarax._kernels._lif_loop import lif_loop_backward as lif_loop_backward
+from xbarax._kernels._lif_loop import lif_loop_forward as lif_loop_forward
 from xbarax._kernels._pulses import PulsedCells as PulsedCells
 from xbarax._kernels._pulses import pulse as pulse
 from xbarax._kernels._pulses import pulse_changes as pulse_changes

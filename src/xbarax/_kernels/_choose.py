@@ -30,18 +30,23 @@ def using(implementation: Implementation) -> Iterator[None]:
         _asked.reset(token)
 
 
-def choose(native: Callable[..., Any], pure: Callable[..., Any], *operands: Any) -> Any:
+def choose(
+    native: Callable[..., Any],
+    pure: Callable[..., Any],
+    *operands: Any,
+    platform: Literal["cpu", "cuda"] = "cpu",
+) -> Any:
     """Calls `native` or `pure` with `operands`, trees of arrays, as the implementation in use says.
 
-    With "auto", the default, the platform that the program is compiled for decides: CPU takes the
-    native one.
+    With "auto", the default, the platform that the program is compiled for decides: `platform`
+    takes the native one.
 
     Raises:
       NativeLibraryError: "native", and the native library cannot be used.
     """
     where = where_native()
     if where == "cpu":
-        return jax.lax.platform_dependent(*operands, cpu=native, default=pure)
+        return jax.lax.platform_dependent(*operands, **{platform: native}, default=pure)
     return (native if where == "everywhere" else pure)(*operands)
 
 

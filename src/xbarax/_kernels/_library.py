@@ -36,6 +36,8 @@ TARGETS = {
     "xbarax_cell_currents_f64": "XbaraxCellCurrentsF64",
     "xbarax_lif_forward": "XbaraxLifForward",
     "xbarax_lif_backward": "XbaraxLifBackward",
+    "xbarax_lif_loop_forward": "XbaraxLifLoopForward",
+    "xbarax_lif_loop_backward": "XbaraxLifLoopBackward",
     "xbarax_functions_mul": "XbaraxFunctionsMul",
     "xbarax_functions_add": "XbaraxFunctionsAdd",
     "xbarax_functions_write": "XbaraxFunctionsWrite",

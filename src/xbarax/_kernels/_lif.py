@@ -16,7 +16,7 @@ PARAMETERS = ("input", "input_bias", "recurrent", "recurrent_bias")
 _READ = ("input", "recurrent")
 """Which of these may be arrays that are read, in that order."""
 
-_RESETS = ("zero", "subtract", "none")
+RESETS = ("zero", "subtract", "none")
 
 
 class LifLayer(NamedTuple):
@@ -247,7 +247,7 @@ def _attributes(
             from_input is not None and from_input.backward is not None,
         )
         flags = sum(2**i for i, switch in enumerate(switches) if switch)
-        words += [layer.size, flags, _RESETS.index(layer.reset)]
+        words += [layer.size, flags, RESETS.index(layer.reset)]
         numbers += [layer.gain, layer.threshold, layer.steepness]
         for of in reads:
             if of is not None:

@@ -14,19 +14,8 @@ from jax import numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from xbarax.snn._chain import (
-    Chain,
-    Operands,
-    Pulled,
-    Results,
-    as_implemented,
-    filled,
-    run_backward,
-    run_in_jax,
-    run_natively,
-    run_traced,
-    zero_tangent,
-)
+from xbarax.snn._chain import Chain, Operands, Pulled, Results, filled, run_in_jax, zero_tangent
+from xbarax.snn._chain_kernels import as_implemented, run_backward, run_natively, run_traced
 
 
 class Run(NamedTuple):

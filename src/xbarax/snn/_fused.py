@@ -67,16 +67,12 @@ def _fusible(
     """
     if not (type(layer) is LIF and type(layer.surrogate) is SuperSpike):
         return None
-    if layer.implementation == "jax":
-        return None
-    if layer.implementation == "auto" and (
-        jax.default_backend() != "cpu" or not _kernels.available()
-    ):
+    if layer.implementation == "jax" or not _has_kernels(layer):
         return None
     plain, crossbars = {}, {}
     for name, weight in params.items():
         found = plain_weights(weight)
-        if found is None and readable_in_kernels(weight):
+        if found is None and not _on_gpu() and readable_in_kernels(weight):
             crossbars[name], found = weight, array.readout(weight)
         if found is not None:
             plain[name] = found
@@ -89,6 +85,24 @@ def _fusible(
             )
         return None
     return plain, (crossbars.get("input"), crossbars.get("recurrent"))
+
+
+def _on_gpu() -> bool:
+    return jax.default_backend() != "cpu"
+
+
+def _has_kernels(layer: LIF) -> bool:
+    """Whether JAX's default devices have kernels for it; an error where it must have them."""
+    if not _on_gpu():
+        return layer.implementation == "native" or _kernels.available()
+    found = layer.size <= _kernels.MOST_NEURONS and _kernels.cuda_available()
+    if layer.implementation == "native" and not found:
+        raise ValueError(
+            "LIF: implementation='native': expected JAX's default devices to be the CPU, or NVIDIA "
+            f"GPUs and a layer of at most {_kernels.MOST_NEURONS} neurons, given "
+            f"{jax.default_backend()!r} and {layer.size}"
+        )
+    return found
 
 
 def run(
@@ -105,7 +119,7 @@ def run(
         for from_input, from_recurrent in piece.arrays
     )
     parts = [[None if w is None else primitives.parts(w) for w in pair] for pair in piece.arrays]
-    chain = Chain(piece.layers, piece.driven, types)
+    chain = Chain(piece.layers, piece.driven, types, _on_gpu())
     operands = Operands(xs, list(states), piece.params, parts, jnp.asarray(step, jnp.int32))
     out = run_chain(chain, record, operands)
     if not record:

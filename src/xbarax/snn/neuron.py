@@ -149,11 +149,13 @@ class LIF(AbstractNeuron):
       reset: "zero", "subtract" or "none", as above.
       detach_reset: whether gradients stop at the `S` of the reset.
       surrogate: what stands in for the derivative of `H`.
-      implementation: "jax" for plain JAX, which is the specification; "native" for the compiled
-        CPU kernels, an error where they do not apply; "auto" for these where they do: on the CPU,
-        with `SuperSpike`, and with recurrent weights that are a plain array, an ideal crossbar, or
+      implementation: "jax" for plain JAX, which is the specification; "native" for compiled
+        kernels, an error where they do not apply; "auto" for these where they do. On the CPU: with
+        `SuperSpike`, and with recurrent weights that are a plain array, an ideal crossbar, or
         one on a simulated chip with linear devices and converters that do not clip (input weights
-        may be any). Neighbouring layers run as one, their spikes as bits.
+        may be any). Neighbouring layers run as one, their spikes as bits. On NVIDIA GPUs: with
+        `SuperSpike`, up to 4096 neurons, and recurrent weights that are a plain array or an ideal
+        crossbar; each layer is one kernel for all steps.
 
     Raises:
       TypeError: a setting of another type than described.

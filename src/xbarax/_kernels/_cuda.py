@@ -1,0 +1,115 @@
+"""Compiles the native library's GPU kernels, for the NVIDIA GPUs that JAX runs on.
+
+Their text is in the library; NVIDIA's run-time compiler, which JAX brings with it, makes machine
+code of it when it is first needed. That takes a second. Without the compiler there is one warning,
+and plain JAX is used.
+"""
+
+import ctypes
+import functools
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+
+from xbarax._kernels import _library
+
+TARGETS = {
+    "xbarax_lif_loop_forward": "XbaraxLifLoopForwardCuda",
+    "xbarax_lif_loop_backward": "XbaraxLifLoopBackwardCuda",
+}
+"""Names under which XLA knows the handlers for GPUs, and the handlers' symbols."""
+
+
+@functools.cache
+def cuda_available() -> bool:
+    """Whether kernels run on JAX's default devices, NVIDIA GPUs; warns once if they should."""
+    if jax.default_backend() != "gpu" or not _library.available():
+        return False
+    devices = jax.local_devices()
+    if "cuda" not in devices[0].client.platform_version.lower():
+        return False  # another maker's
+    try:
+        capabilities = {int(d.compute_capability.replace(".", "")) for d in devices}
+        _load(_library.library(), capabilities)
+    except (_library.NativeLibraryError, OSError) as error:
+        warnings.warn(
+            f"xbarax runs without its GPU kernels: {error}. The pure-JAX path is used.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _load(library: ctypes.CDLL, capabilities: set[int]) -> None:
+    library.xbarax_lif_loop_text.restype = ctypes.c_char_p
+    text = library.xbarax_lif_loop_text()
+    compiler = _compiler()
+    for capability in sorted(capabilities):
+        code = _compile(compiler, text, capability)
+        library.xbarax_cuda_set_code(capability, code, ctypes.c_size_t(len(code)))
+    for name, symbol in TARGETS.items():
+        handler = jax.ffi.pycapsule(getattr(library, symbol))
+        jax.ffi.register_ffi_target(name, handler, platform="CUDA")
+
+
+def _compiler() -> ctypes.CDLL:
+    """NVIDIA's run-time compiler."""
+    tried: list[str] = []
+    for folder in _folders():
+        # It looks for these by name alone, and finds them where they are loaded already.
+        for builtins in sorted(folder.glob("libnvrtc-builtins.so.*")):
+            ctypes.CDLL(str(builtins))
+        tried += map(str, sorted(folder.glob("libnvrtc.so.*")))
+    for name in [*tried, "libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"]:
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise _library.NativeLibraryError(
+        "NVIDIA's run-time compiler, libnvrtc, was found neither in Python's packages "
+        "(nvidia-cuda-nvrtc) nor by the system's loader"
+    )
+
+
+def _folders() -> Iterator[Path]:
+    """Where NVIDIA's packages for Python have it, of CUDA 13 and 12."""
+    found = importlib.util.find_spec("nvidia")
+    for root in (found.submodule_search_locations or []) if found else []:
+        for name in ("cu13/lib", "cuda_nvrtc/lib"):
+            yield Path(root) / name
+
+
+def _compile(compiler: ctypes.CDLL, text: bytes, capability: int) -> bytes:
+    """Machine code for a compute capability, 90 for 9.0."""
+    program, size = ctypes.c_void_p(), ctypes.c_size_t()
+    options = [f"--gpu-architecture=sm_{capability}".encode(), b"--std=c++17"]
+    _check(
+        compiler,
+        compiler.nvrtcCreateProgram(ctypes.byref(program), text, b"lif_loop.cu", 0, None, None),
+    )
+    try:
+        given = (ctypes.c_char_p * len(options))(*options)
+        failed = compiler.nvrtcCompileProgram(program, len(options), given)
+        if failed:
+            compiler.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+            log = ctypes.create_string_buffer(size.value)
+            compiler.nvrtcGetProgramLog(program, log)
+            why = log.value.decode(errors="replace").strip()
+            raise _library.NativeLibraryError(f"the kernels were not compiled: {why}")
+        _check(compiler, compiler.nvrtcGetCUBINSize(program, ctypes.byref(size)))
+        code = ctypes.create_string_buffer(size.value)
+        _check(compiler, compiler.nvrtcGetCUBIN(program, code))
+        return code.raw
+    finally:
+        compiler.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _check(compiler: ctypes.CDLL, result: int) -> None:
+    if result:
+        compiler.nvrtcGetErrorString.restype = ctypes.c_char_p
+        why = compiler.nvrtcGetErrorString(result).decode()
+        raise _library.NativeLibraryError(f"NVIDIA's run-time compiler failed: {why}")
