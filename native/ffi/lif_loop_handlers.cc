@@ -18,16 +18,18 @@
 #include "ffi/xla.h"
 #include "gpu/cuda.h"
 #include "gpu/lif_loop.h"
-#include "gpu/lif_loop_text.h"
 
 namespace xbarax {
 namespace {
 
 using F32 = ffi::Buffer<ffi::F32>;
 
-constexpr int kThreads = 128;       // of a block, at least, where there is enough to do
-constexpr int kMostThreads = 1024;  // CUDA's limit
+constexpr int kThreads = 128;      // of a block, at least, where there is enough to do
+constexpr int kMostThreads = 512;  // what the kernels are compiled for
 constexpr int kMostParts = 8;
+// Rows of recurrent weights are copied to what a block's threads share where all of them are more
+// than this: they do not stay in the first cache.
+constexpr std::int64_t kCachedBytes = 96 * 1024;
 
 // Operands, or results, of a call, one after the other.
 template <class Arrays>
@@ -77,10 +79,19 @@ ffi::Error Describe(Dims dims, Words words, Numbers numbers, LifLoop* l, std::in
   l->batch = static_cast<int>(dims[axes - 2]), l->size = static_cast<int>(dims[axes - 1]);
   l->samples = std::max(1, std::min(kThreads / std::max(1, l->size), l->batch));
   l->recurrent = words[0] != 0, l->detach = words[1] != 0, l->reset = static_cast<int>(words[2]);
-  const int at_once = std::max(1, l->samples * l->size);
+  const int at_once = std::max(1, l->samples * l->size / (l->size % 4 == 0 ? 4 : 1));
   l->parts = l->recurrent ? std::clamp(kMostThreads / at_once, 1, kMostParts) : 1;
   l->gain = numbers[0], l->threshold = numbers[1], l->steepness = numbers[2];
   return ffi::Error::Success();
+}
+
+// How many rows there is room for beside what else threads share.
+int CachedRows(cuda::Stream stream, const LifLoop& l) {
+  const std::int64_t row = static_cast<std::int64_t>(l.size) * sizeof(float), all = row * l.size;
+  if (!l.recurrent || l.size % 4 != 0 || (stream != nullptr && all <= kCachedBytes)) return 0;
+  const std::int64_t other = static_cast<std::int64_t>(LifLoopBackwardShared(l)) * sizeof(float);
+  const auto most = static_cast<std::int64_t>(stream == nullptr ? 4096 : cuda::SharedBytes(stream));
+  return static_cast<int>(std::clamp<std::int64_t>((most - other) / row, 0, l.size) / 4 * 4);
 }
 
 void RunOnHost(const LifLoopForward& call, int block, float* shared) {
@@ -139,6 +150,7 @@ ffi::Error Backward(cuda::Stream stream, ffi::RemainingArgs args, ffi::Remaining
   std::int64_t n;
   const Dims dims = args.get<F32>(0)->dimensions();
   if (ffi::Error e = Describe(dims, words, numbers, &l, &n); e.failure()) return e;
+  l.cached = CachedRows(stream, l);
   for (std::int64_t i = 0; i < n; ++i) {
     InOrder from(args);
     InOrder to(rets);
@@ -180,14 +192,6 @@ auto OnCudaBinding() {
 #define XBARAX_EXPORT __attribute__((visibility("default")))
 
 extern "C" {
-
-// The text that is compiled for GPUs.
-XBARAX_EXPORT const char* xbarax_lif_loop_text() { return xbarax::kLifLoopText; }
-
-// Takes what came of it for devices of a compute capability, 90 for 9.0.
-XBARAX_EXPORT void xbarax_cuda_set_code(int capability, const void* code, size_t size) {
-  xbarax::cuda::SetCode(capability, code, size);
-}
 
 XBARAX_EXPORT XLA_FFI_Error* XbaraxLifLoopForward(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxLifLoopBackward(XLA_FFI_CallFrame* call_frame);

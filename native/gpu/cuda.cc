@@ -17,6 +17,7 @@ using Context = void*;
 using Module = void*;
 using Function = void*;
 constexpr int kCapabilityMajor = 75, kCapabilityMinor = 76;  // of CUdevice_attribute
+constexpr int kMaxSharedBytesOptin = 97;                     // likewise
 constexpr int kMaxDynamicSharedBytes = 8;                    // of CUfunction_attribute
 constexpr std::size_t kSharedBytesOfAll = 48 * 1024;         // more must be asked for
 
@@ -118,6 +119,18 @@ void SetCode(int capability, const void* code, std::size_t size) {
   const char* bytes = static_cast<const char*>(code);
   std::lock_guard<std::mutex> lock(mutex);
   codes[capability].assign(bytes, bytes + size);
+}
+
+std::size_t SharedBytes(Stream stream) {
+  const Driver& d = TheDriver();
+  Context context = nullptr, popped = nullptr;
+  int device = 0, bytes = 0;
+  if (!d.complete || d.stream_get_ctx(stream, &context) != 0 || d.ctx_push(context) != 0)
+    return kSharedBytesOfAll;
+  d.ctx_get_device(&device);
+  const Result r = d.device_get_attribute(&bytes, kMaxSharedBytesOptin, device);
+  d.ctx_pop(&popped);
+  return r == 0 ? static_cast<std::size_t>(bytes) : kSharedBytesOfAll;
 }
 
 std::string Run(Stream stream, const Launch& launch) {

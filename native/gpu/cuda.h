@@ -21,6 +21,9 @@ struct Launch {
 // each context when that first runs one of its kernels.
 void SetCode(int capability, const void* code, std::size_t size);
 
+// The most memory that a block's threads can share on a stream's device.
+std::size_t SharedBytes(Stream stream);
+
 // Returns why a kernel could not be launched, or nothing.
 std::string Run(Stream stream, const Launch& launch);
 

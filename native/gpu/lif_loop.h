@@ -1,28 +1,11 @@
 // A layer of LIF neurons over time, and its derivatives, as one kernel each on a GPU.
 //
-// One text for two compilers: NVIDIA's, at run time, which sees nothing but this file, and the
-// host's, so that tests run what GPUs run where there is none. A block of threads takes some
-// samples of the batch through all steps. What other threads have written they see after
-// XBARAX_TOGETHER; all sums have one order, so that results are the same in every run.
-//
-// Time comes first: (time, batch, size). Equations and names are those of `xbarax.snn.LIF`.
+// A block of threads takes some samples of the batch through all steps. All sums have one order, so
+// that results are the same in every run. Time comes first: (time, batch, size). Equations and
+// names are those of `xbarax.snn.LIF`.
 #pragma once
 
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-#define XBARAX_GPU static __device__ __forceinline__
-#define XBARAX_EACH(k, n) for (int k = threadIdx.x; k < (n); k += blockDim.x)
-#define XBARAX_TOGETHER() __syncthreads()
-#define XBARAX_SET(word, bits) atomicOr(word, bits)
-#define XBARAX_LOWEST(bits) (__ffs(bits) - 1)
-#define XBARAX_UNROLL _Pragma("unroll")
-#else
-#define XBARAX_GPU static inline
-#define XBARAX_EACH(k, n) for (int k = 0; k < (n); ++k)
-#define XBARAX_TOGETHER()
-#define XBARAX_SET(word, bits) (*(word) |= (bits))
-#define XBARAX_LOWEST(bits) __builtin_ctz(bits)
-#define XBARAX_UNROLL
-#endif
+#include "gpu/threads.h"
 
 namespace xbarax {
 
@@ -39,6 +22,7 @@ struct LifLoop {
   int batch, size;
   int samples;  // of a block
   int parts;    // in which a block's threads add up a product of the backward pass
+  int cached;   // rows of weights that they share a copy of there: the first ones
   int recurrent, detach;
   int reset;  // 0: zero, 1: subtract, 2: none
   float gain, threshold, steepness;
@@ -65,23 +49,22 @@ struct LifLoopBackward {
 };
 
 // Floats of memory that a block's threads share.
-XBARAX_GPU int LifLoopWords(int size) { return (size + 31) / 32; }
-XBARAX_GPU int LifLoopForwardShared(const LifLoop& l) {
+static inline int LifLoopWords(int size) { return (size + 31) / 32; }
+static inline int LifLoopForwardShared(const LifLoop& l) {
   return l.samples * (5 * l.size + 3 * LifLoopWords(l.size));
 }
-XBARAX_GPU int LifLoopBackwardShared(const LifLoop& l) {
-  return l.samples * l.size * (5 + l.parts);
+static inline int LifLoopBackwardShared(const LifLoop& l) {
+  return l.size * (l.samples * (5 + l.parts) + l.cached);
 }
 
 // ---- Forward
-// -------------------------------------------------------------------------------------
 
 // H(x), and what is no number where x is none.
-XBARAX_GPU float LifLoopStep(float x) { return x > 0.0f ? 1.0f : x == x ? 0.0f : x; }
+static inline float LifLoopStep(float x) { return x > 0.0f ? 1.0f : x == x ? 0.0f : x; }
 
 // The sum of the rows of weights whose bits are set, at a column. Loads do not wait for each other.
-XBARAX_GPU float LifLoopEvents(const LifLoop& l, const unsigned* bits, const float* spikes,
-                               int column) {
+static inline float LifLoopEvents(const LifLoop& l, const unsigned* bits, const float* spikes,
+                                  int column) {
   float sum = 0.0f;
   for (int word = 0; word < LifLoopWords(l.size); ++word) {
     const float* rows = l.weights + static_cast<long long>(32 * word) * l.size + column;
@@ -101,18 +84,18 @@ XBARAX_GPU float LifLoopEvents(const LifLoop& l, const unsigned* bits, const flo
 }
 
 // What is left of the old membrane.
-XBARAX_GPU float LifLoopLeak(const LifLoop& l, float alpha, float membrane, float spike) {
+static inline float LifLoopLeak(const LifLoop& l, float alpha, float membrane, float spike) {
   if (l.reset == 0) return alpha * (1.0f - spike) * membrane;
   return l.reset == 1 ? alpha * membrane - l.threshold * spike : alpha * membrane;
 }
 
-XBARAX_GPU void RunLifLoopForward(const LifLoopForward& f, int block, float* shared) {
+static inline void RunLifLoopForward(const LifLoopForward& f, int block, float* shared) {
   const LifLoop& l = f.loop;
   const int n = l.size, first = block * l.samples, words = LifLoopWords(n);
   const int here = l.batch - first < l.samples ? l.batch - first : l.samples, count = here * n;
   const int room = l.samples * n;
   float *membrane = shared, *current = membrane + room, *recurrent = current + room;
-  float* spikes[2] = {recurrent + room, recurrent + 2 * room};
+  float *old = recurrent + room, *to = old + room;                     // spikes
   unsigned* bits = reinterpret_cast<unsigned*>(recurrent + 3 * room);  // of three steps
   const long long at = static_cast<long long>(first) * n, row = static_cast<long long>(l.batch) * n;
 
@@ -123,18 +106,17 @@ XBARAX_GPU void RunLifLoopForward(const LifLoopForward& f, int block, float* sha
     current[k] = l.start.current[at + k];
     recurrent[k] = l.recurrent ? l.start.recurrent[at + k] : 0.0f;
     const float spike = l.start.spikes[at + k];
-    spikes[0][k] = spike;
+    old[k] = spike;
     const int sample = k / n, i = k - sample * n;
     if (spike != 0.0f) XBARAX_SET(bits + sample * words + i / 32, 1u << (i % 32));
   }
   XBARAX_TOGETHER();
   for (long long t = 0; t < l.time; ++t) {
     const int now = static_cast<int>(t % 3), next = (now + 1) % 3, later = (now + 2) % 3;
-    const float* old = spikes[t % 2];
-    float* to = spikes[(t + 1) % 2];
     XBARAX_EACH(k, count) {
       const int sample = k / n, i = k - sample * n;
       const long long out = t * row + at + k;
+      if (t + 1 < l.time) XBARAX_PREFETCH(f.drive + out + row);
       const float drive = f.drive[out], total = l.gain * current[k] + recurrent[k];
       const float u = LifLoopLeak(l, l.decays[i], membrane[k], old[k]) + l.decays[n + i] * total;
       current[k] = l.decays[2 * n + i] * current[k] + l.decays[3 * n + i] * drive;
@@ -156,42 +138,79 @@ XBARAX_GPU void RunLifLoopForward(const LifLoopForward& f, int block, float* sha
       XBARAX_EACH(word, l.samples * words) bits[later * l.samples * words + word] = 0;
       XBARAX_TOGETHER();
     }
+    float* const before = old;
+    old = to, to = before;
   }
   XBARAX_EACH(k, count) {
     f.end.membrane[at + k] = membrane[k];
     f.end.current[at + k] = current[k];
     if (l.recurrent) f.end.recurrent[at + k] = recurrent[k];
-    f.end.spikes[at + k] = spikes[l.time % 2][k];
+    f.end.spikes[at + k] = old[k];
   }
 }
 
-// ---- Backward
-// ------------------------------------------------------------------------------------
+// ---- Backward ------------------------------------------------------------------------------------
 
-// A part of the product of weights with derivatives of a sample's feedback, at a column.
-XBARAX_GPU float LifLoopPart(const LifLoop& l, const float* feedback_bar, int part, int column) {
-  const int each = (l.size + l.parts - 1) / l.parts, from = part * each;
-  const int end = from + each < l.size ? from + each : l.size;
-  const float* weights = l.weights + column;
-  float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+struct alignas(16) LifLoopFour {
+  float x[4];
+};
+static inline LifLoopFour LifLoopLoad(const float* from) {
+  return *reinterpret_cast<const LifLoopFour*>(from);
+}
+
+// Adds to four columns of a product: kRows rows of weights times a sample's derivatives of its
+// feedback. Loads come first, so that they do not wait for each other.
+template <int kRows>
+static inline void LifLoopAddRows(const float* weights, int size, const float* feedback_bar,
+                                  LifLoopFour* sums) {
+  LifLoopFour rows[kRows], by[kRows / 4];
+  XBARAX_UNROLL
+  for (int j = 0; j < kRows; ++j) rows[j] = LifLoopLoad(weights + static_cast<long long>(j) * size);
+  XBARAX_UNROLL
+  for (int j = 0; j < kRows / 4; ++j) by[j] = LifLoopLoad(feedback_bar + 4 * j);
+  XBARAX_UNROLL
+  for (int j = 0; j < kRows; ++j) {
+    XBARAX_UNROLL
+    for (int c = 0; c < 4; ++c) sums->x[c] += rows[j].x[c] * by[j / 4].x[j % 4];
+  }
+}
+
+// Rows from `from` up to `end`, multiples of four.
+static inline void LifLoopAdd(const float* weights, int size, const float* feedback_bar, int from,
+                              int end, LifLoopFour* sums) {
   int i = from;
-  for (; i + 16 <= end; i += 16) {
-    float loaded[16];
-    XBARAX_UNROLL
-    for (int j = 0; j < 16; ++j) loaded[j] = weights[static_cast<long long>(i + j) * l.size];
-    XBARAX_UNROLL
-    for (int j = 0; j < 16; ++j) sums[j % 4] += loaded[j] * feedback_bar[i + j];
-  }
-  for (; i < end; ++i) sums[0] += weights[static_cast<long long>(i) * l.size] * feedback_bar[i];
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  for (; i + 16 <= end; i += 16)
+    LifLoopAddRows<16>(weights + static_cast<long long>(i) * size, size, feedback_bar + i, sums);
+  for (; i < end; i += 4)
+    LifLoopAddRows<4>(weights + static_cast<long long>(i) * size, size, feedback_bar + i, sums);
 }
 
-XBARAX_GPU float LifLoopSurrogate(const LifLoop& l, float membrane) {
+// A part of that product: the rows of a part, at four columns, or at one where sizes are no
+// multiples of four.
+static inline void LifLoopPart(const LifLoop& l, const float* cache, const float* feedback_bar,
+                               int part, int column, float* to) {
+  const int n = l.size, each = ((n + l.parts - 1) / l.parts + 3) / 4 * 4, from = part * each;
+  const int end = from + each < n ? from + each : n;
+  if (n % 4 != 0) {
+    float sum = 0.0f;
+    for (int i = from; i < end; ++i)
+      sum += l.weights[static_cast<long long>(i) * n + column] * feedback_bar[i];
+    *to = sum;
+    return;
+  }
+  LifLoopFour sums = {};
+  const int middle = from > l.cached ? from : end < l.cached ? end : l.cached;
+  LifLoopAdd(cache + column, n, feedback_bar, from, middle, &sums);
+  LifLoopAdd(l.weights + column, n, feedback_bar, middle, end, &sums);
+  *reinterpret_cast<LifLoopFour*>(to) = sums;
+}
+
+static inline float LifLoopSurrogate(const LifLoop& l, float membrane) {
   const float x = membrane - l.threshold, w = l.steepness * (x < 0.0f ? -x : x) + 1.0f;
   return 1.0f / (w * w);
 }
 
-XBARAX_GPU void RunLifLoopBackward(const LifLoopBackward& b, int block, float* shared) {
+static inline void RunLifLoopBackward(const LifLoopBackward& b, int block, float* shared) {
   const LifLoop& l = b.loop;
   const int n = l.size, first = block * l.samples;
   const int here = l.batch - first < l.samples ? l.batch - first : l.samples, count = here * n;
@@ -199,6 +218,8 @@ XBARAX_GPU void RunLifLoopBackward(const LifLoopBackward& b, int block, float* s
   // Derivatives by the state after a step.
   float *membrane = shared, *current = membrane + room, *recurrent = current + room;
   float *spikes = recurrent + room, *feedback = spikes + room, *parts = feedback + room;
+  float* cache = parts + l.parts * room;
+  const int wide = n % 4 == 0 ? 4 : 1;  // columns of a product that a thread adds up at once
   const long long at = static_cast<long long>(first) * n, row = static_cast<long long>(l.batch) * n;
 
   XBARAX_EACH(k, count) {
@@ -208,6 +229,7 @@ XBARAX_GPU void RunLifLoopBackward(const LifLoopBackward& b, int block, float* s
     spikes[k] = b.end_bar.spikes[at + k];
     for (int part = 0; part < l.parts; ++part) parts[part * room + k] = 0.0f;
   }
+  XBARAX_EACH(k, l.cached * n) cache[k] = l.weights[k];
   for (long long t = l.time; t-- > 0;) {
     XBARAX_EACH(k, count) {
       const int i = k % n;
@@ -218,6 +240,8 @@ XBARAX_GPU void RunLifLoopBackward(const LifLoopBackward& b, int block, float* s
       for (int part = 0; part < l.parts; ++part) spike_bar += parts[part * room + k];
       if (b.spikes_bar != nullptr) spike_bar += b.spikes_bar[out];
       if (b.membranes_bar != nullptr) u_bar += b.membranes_bar[out];
+      if (t > 1) XBARAX_PREFETCH(b.membranes + out - 2 * row);
+      if (t > 0 && b.spikes_bar != nullptr) XBARAX_PREFETCH(b.spikes_bar + out - row);
       u_bar += spike_bar * LifLoopSurrogate(l, b.membranes[out]);
       const float alpha = l.decays[i], total_bar = l.decays[n + i] * u_bar;
       b.drive_bar[out] = l.decays[3 * n + i] * current[k];
@@ -234,9 +258,9 @@ XBARAX_GPU void RunLifLoopBackward(const LifLoopBackward& b, int block, float* s
     }
     if (l.recurrent) {
       XBARAX_TOGETHER();
-      XBARAX_EACH(p, l.parts * count) {
-        const int part = p / count, k = p - part * count, sample = k / n;
-        parts[part * room + k] = LifLoopPart(l, feedback + sample * n, part, k - sample * n);
+      XBARAX_EACH(p, l.parts * count / wide) {
+        const int part = p / (count / wide), k = wide * (p - part * (count / wide)), sample = k / n;
+        LifLoopPart(l, cache, feedback + sample * n, part, k - sample * n, parts + part * room + k);
       }
       XBARAX_TOGETHER();
     }
@@ -252,17 +276,3 @@ XBARAX_GPU void RunLifLoopBackward(const LifLoopBackward& b, int block, float* s
 }
 
 }  // namespace xbarax
-
-#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-extern "C" __global__ void __launch_bounds__(1024)
-    xbarax_lif_loop_forward(const xbarax::LifLoopForward f) {
-  extern __shared__ float shared[];
-  xbarax::RunLifLoopForward(f, blockIdx.x, shared);
-}
-
-extern "C" __global__ void __launch_bounds__(1024)
-    xbarax_lif_loop_backward(const xbarax::LifLoopBackward b) {
-  extern __shared__ float shared[];
-  xbarax::RunLifLoopBackward(b, blockIdx.x, shared);
-}
-#endif

@@ -34,19 +34,20 @@ def choose(
     native: Callable[..., Any],
     pure: Callable[..., Any],
     *operands: Any,
-    platform: Literal["cpu", "cuda"] = "cpu",
+    platforms: tuple[Literal["cpu", "cuda"], ...] = ("cpu",),
 ) -> Any:
     """Calls `native` or `pure` with `operands`, trees of arrays, as the implementation in use says.
 
-    With "auto", the default, the platform that the program is compiled for decides: `platform`
-    takes the native one.
+    With "auto", the default, the platform that the program is compiled for decides: `platforms`
+    take the native one; "cuda" only where its kernels can be used.
 
     Raises:
       NativeLibraryError: "native", and the native library cannot be used.
     """
     where = where_native()
     if where == "cpu":
-        return jax.lax.platform_dependent(*operands, **{platform: native}, default=pure)
+        natives = dict.fromkeys(platforms, native)
+        return jax.lax.platform_dependent(*operands, **natives, default=pure)
     return (native if where == "everywhere" else pure)(*operands)
 
 

@@ -17,6 +17,9 @@ import jax
 from xbarax._kernels import _library
 
 TARGETS = {
+    "xbarax_uniform": "XbaraxUniformCuda",
+    "xbarax_normal": "XbaraxNormalCuda",
+    "xbarax_fold_in": "XbaraxFoldInCuda",
     "xbarax_lif_loop_forward": "XbaraxLifLoopForwardCuda",
     "xbarax_lif_loop_backward": "XbaraxLifLoopBackwardCuda",
 }
@@ -45,15 +48,23 @@ def cuda_available() -> bool:
 
 
 def _load(library: ctypes.CDLL, capabilities: set[int]) -> None:
-    library.xbarax_lif_loop_text.restype = ctypes.c_char_p
-    text = library.xbarax_lif_loop_text()
-    compiler = _compiler()
+    compiler, texts = _compiler(), _texts(library)
     for capability in sorted(capabilities):
-        code = _compile(compiler, text, capability)
+        code = _compile(compiler, texts, capability)
         library.xbarax_cuda_set_code(capability, code, ctypes.c_size_t(len(code)))
     for name, symbol in TARGETS.items():
         handler = jax.ffi.pycapsule(getattr(library, symbol))
         jax.ffi.register_ffi_target(name, handler, platform="CUDA")
+
+
+def _texts(library: ctypes.CDLL) -> dict[bytes, bytes]:
+    """What is compiled, by name; the first includes the others."""
+    name_of, text_of = library.xbarax_gpu_text_name, library.xbarax_gpu_text
+    name_of.restype = text_of.restype = ctypes.c_char_p
+    texts: dict[bytes, bytes] = {}
+    while (name := name_of(ctypes.c_size_t(len(texts)))) is not None:
+        texts[name] = text_of(ctypes.c_size_t(len(texts)))
+    return texts
 
 
 def _compiler() -> ctypes.CDLL:
@@ -83,17 +94,23 @@ def _folders() -> Iterator[Path]:
             yield Path(root) / name
 
 
-def _compile(compiler: ctypes.CDLL, text: bytes, capability: int) -> bytes:
+def _compile(compiler: ctypes.CDLL, texts: dict[bytes, bytes], capability: int) -> bytes:
     """Machine code for a compute capability, 90 for 9.0."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
-    options = [f"--gpu-architecture=sm_{capability}".encode(), b"--std=c++17"]
+    options = [
+        f"--gpu-architecture=sm_{capability}".encode(),
+        b"--std=c++17",
+        b"--device-as-default-execution-space",
+    ]
+    (name, main), *headers = texts.items()
+    strings = lambda given: (ctypes.c_char_p * len(given))(*given)
+    names, bodies = (strings(column) for column in zip(*headers, strict=True))
     _check(
         compiler,
-        compiler.nvrtcCreateProgram(ctypes.byref(program), text, b"lif_loop.cu", 0, None, None),
+        compiler.nvrtcCreateProgram(ctypes.byref(program), main, name, len(headers), bodies, names),
     )
     try:
-        given = (ctypes.c_char_p * len(options))(*options)
-        failed = compiler.nvrtcCompileProgram(program, len(options), given)
+        failed = compiler.nvrtcCompileProgram(program, len(options), strings(options))
         if failed:
             compiler.nvrtcGetProgramLogSize(program, ctypes.byref(size))
             log = ctypes.create_string_buffer(size.value)

@@ -1,4 +1,4 @@
-"""`jax.random` by native kernels, where there are any.
+"""`jax.random` by native kernels, where there are any: on the CPU, and on NVIDIA GPUs.
 
 Keys are the same, numbers the same to rounding. XLA takes longer for both, and about a second to
 compile each.
@@ -15,6 +15,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from xbarax._kernels import _calls
 from xbarax._kernels._choose import choose
+from xbarax._kernels._cuda import cuda_available
 
 
 def normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
@@ -32,7 +33,8 @@ def fold_in(key: Array, number: ArrayLike) -> Array:
     if not is_threefry(key):
         return jax.random.fold_in(key, number)
     pure = lambda data, n: jax.random.key_data(jax.random.fold_in(_typed(data), n))
-    return _typed(choose(_calls.fold_in, pure, jax.random.key_data(key), jnp.uint32(number)))
+    data, n = jax.random.key_data(key), jnp.uint32(number)
+    return _typed(choose(_calls.fold_in, pure, data, n, platforms=_platforms()))
 
 
 def split(key: Array, n: int = 2) -> Array:
@@ -55,7 +57,12 @@ def _draw(
         lambda data: _calls.draw(name, data, shape),
         lambda data: pure(_typed(data), shape, dtype),
         jax.random.key_data(key),
+        platforms=_platforms(),
     )
+
+
+def _platforms() -> tuple[Any, ...]:
+    return ("cpu", "cuda") if cuda_available() else ("cpu",)
 
 
 def is_threefry(key: Any) -> bool:

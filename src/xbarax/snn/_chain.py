@@ -2,8 +2,8 @@
 
 A chain is a row of layers, each of which takes the spikes of the one before. Its first one takes
 inputs, or is driven: by products that are computed before (those of a crossbar that kernels of
-neurons cannot read). What a chain computes is `snn.LIF.over_time`, layer by layer, in plain JAX; the
-kernels are an implementation of that, and are differentiated as it is.
+neurons cannot read). What a chain computes is `snn.LIF.over_time`, layer by layer, in plain JAX;
+the kernels are an implementation of that, and are differentiated as it is.
 """
 
 from typing import Any, NamedTuple

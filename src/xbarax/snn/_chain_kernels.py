@@ -132,7 +132,8 @@ def as_implemented(chain: Chain, native: Any, pure: Any, *operands: Any) -> Any:
         "native" if any(la.implementation == "native" for la in chain.layers) else "auto"
     )
     with _kernels.using(word):
-        return _kernels.choose(native, pure, *operands, platform="cuda" if chain.on_gpu else "cpu")
+        platform: Any = "cuda" if chain.on_gpu else "cpu"
+        return _kernels.choose(native, pure, *operands, platforms=(platform,))
 
 
 def _trace_shapes(chain: Chain, record: bool, xs: Array) -> Any:
