@@ -72,15 +72,18 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxUniformCuda, xbarax::Uniform,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::PlatformStream<xbarax::cuda::Stream>>()
                                   .Arg<xbarax::U32>()
-                                  .Ret<xbarax::F32>());
+                                  .Ret<xbarax::F32>(),
+                              {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxNormalCuda, xbarax::Normal,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::PlatformStream<xbarax::cuda::Stream>>()
                                   .Arg<xbarax::U32>()
-                                  .Ret<xbarax::F32>());
+                                  .Ret<xbarax::F32>(),
+                              {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFoldInCuda, xbarax::FoldIn,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::PlatformStream<xbarax::cuda::Stream>>()
                                   .Arg<xbarax::U32>()
                                   .Arg<xbarax::U32>()
-                                  .Ret<xbarax::U32>());
+                                  .Ret<xbarax::U32>(),
+                              {ffi::Traits::kCmdBufferCompatible});

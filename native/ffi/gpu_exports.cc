@@ -1,6 +1,7 @@
 // What Python calls to compile kernels for GPUs.
 #include <cstddef>
 #include <iterator>
+#include <string>
 
 #include "gpu/cuda.h"
 #include "gpu/texts.h"
@@ -17,9 +18,12 @@ XBARAX_EXPORT const char* xbarax_gpu_text_name(size_t number) {
   return number < std::size(xbarax::kGpuTexts) ? xbarax::kGpuTexts[number].name : nullptr;
 }
 
-// Takes what came of them for devices of a compute capability, 90 for 9.0.
-XBARAX_EXPORT void xbarax_cuda_set_code(int capability, const void* code, size_t size) {
-  xbarax::cuda::SetCode(capability, code, size);
+// Loads what came of them on a device. Returns 0, or 1 with why in `error`.
+XBARAX_EXPORT int xbarax_cuda_load(int ordinal, const void* code, char* error, size_t error_size) {
+  const std::string why = xbarax::cuda::Load(ordinal, code);
+  if (why.empty()) return 0;
+  if (error_size > 0) error[why.copy(error, error_size - 1)] = '\0';
+  return 1;
 }
 
 }  // extern "C"

@@ -204,5 +204,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifLoopForward, xbarax::OnHost<xbarax::Forwa
                               xbarax::OnHostBinding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifLoopBackward, xbarax::OnHost<xbarax::Backward>,
                               xbarax::OnHostBinding());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifLoopForwardCuda, xbarax::Forward, xbarax::OnCudaBinding());
-XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifLoopBackwardCuda, xbarax::Backward, xbarax::OnCudaBinding());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifLoopForwardCuda, xbarax::Forward, xbarax::OnCudaBinding(),
+                              {ffi::Traits::kCmdBufferCompatible});
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifLoopBackwardCuda, xbarax::Backward, xbarax::OnCudaBinding(),
+                              {ffi::Traits::kCmdBufferCompatible});

@@ -2,11 +2,9 @@
 
 #include <dlfcn.h>
 
-#include <cstdint>
 #include <map>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 namespace xbarax::cuda {
 namespace {
@@ -16,12 +14,16 @@ using Result = int;
 using Context = void*;
 using Module = void*;
 using Function = void*;
-constexpr int kCapabilityMajor = 75, kCapabilityMinor = 76;  // of CUdevice_attribute
-constexpr int kMaxSharedBytesOptin = 97;                     // likewise
-constexpr int kMaxDynamicSharedBytes = 8;                    // of CUfunction_attribute
-constexpr std::size_t kSharedBytesOfAll = 48 * 1024;         // more must be asked for
+constexpr int kMaxSharedBytesOptin = 97;              // of CUdevice_attribute
+constexpr int kMaxDynamicSharedBytes = 8;             // of CUfunction_attribute
+constexpr std::size_t kSharedBytesOfAll = 48 * 1024;  // what every device has
+
+constexpr const char* kKernels[] = {"xbarax_draw", "xbarax_fold_in", "xbarax_lif_loop_backward",
+                                    "xbarax_lif_loop_forward"};
 
 struct Driver {
+  Result (*device_get)(int*, int);
+  Result (*primary_ctx_retain)(Context*, int);
   Result (*stream_get_ctx)(Stream, Context*);
   Result (*ctx_push)(Context);
   Result (*ctx_pop)(Context*);
@@ -45,7 +47,9 @@ bool Find(void* library, const char* name, Symbol* to) {
 Driver FindDriver() {
   Driver d = {};
   void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  d.complete = library != nullptr && Find(library, "cuStreamGetCtx", &d.stream_get_ctx) &&
+  d.complete = library != nullptr && Find(library, "cuDeviceGet", &d.device_get) &&
+               Find(library, "cuDevicePrimaryCtxRetain", &d.primary_ctx_retain) &&
+               Find(library, "cuStreamGetCtx", &d.stream_get_ctx) &&
                Find(library, "cuCtxPushCurrent_v2", &d.ctx_push) &&
                Find(library, "cuCtxPopCurrent_v2", &d.ctx_pop) &&
                Find(library, "cuCtxGetDevice", &d.ctx_get_device) &&
@@ -63,8 +67,7 @@ const Driver& TheDriver() {
   return driver;
 }
 
-std::mutex mutex;  // of both
-std::map<int, std::vector<char>> codes;
+std::mutex mutex;
 std::map<std::pair<Context, std::string>, Function> functions;
 
 std::string Why(const char* what, Result result) {
@@ -73,52 +76,54 @@ std::string Why(const char* what, Result result) {
   return std::string(what) + ": " + (text != nullptr ? text : "error " + std::to_string(result));
 }
 
-// The kernel in the current context; loads the code that is its device's.
-std::string Load(Context context, const char* kernel, Function* function) {
+// Into the current context, which is a device's.
+std::string LoadHere(Context context, int device, const void* code) {
   const Driver& d = TheDriver();
+  Module module = nullptr;
+  int shared = 0;
+  if (Result r = d.module_load_data(&module, code); r != 0) return Why("cuModuleLoadData", r);
+  d.device_get_attribute(&shared, kMaxSharedBytesOptin, device);
   std::lock_guard<std::mutex> lock(mutex);
-  Function& known = functions[{context, kernel}];
-  if (known == nullptr) {
-    int device = 0, major = 0, minor = 0;
-    Module module = nullptr;
-    d.ctx_get_device(&device);
-    d.device_get_attribute(&major, kCapabilityMajor, device);
-    d.device_get_attribute(&minor, kCapabilityMinor, device);
-    const auto code = codes.find(10 * major + minor);
-    if (code == codes.end())
-      return "no kernels were compiled for compute capability " + std::to_string(major) + "." +
-             std::to_string(minor);
-    if (Result r = d.module_load_data(&module, code->second.data()); r != 0)
-      return Why("cuModuleLoadData", r);
-    if (Result r = d.module_get_function(&known, module, kernel); r != 0)
+  for (const char* name : kKernels) {
+    Function function = nullptr;
+    if (Result r = d.module_get_function(&function, module, name); r != 0)
       return Why("cuModuleGetFunction", r);
+    if (Result r = d.func_set_attribute(function, kMaxDynamicSharedBytes, shared); r != 0)
+      return Why("cuFuncSetAttribute", r);
+    functions[{context, name}] = function;
   }
-  *function = known;
   return "";
 }
 
 std::string RunInContext(Context context, Stream stream, const Launch& launch) {
-  const Driver& d = TheDriver();
   Function function = nullptr;
-  if (std::string why = Load(context, launch.kernel, &function); !why.empty()) return why;
-  if (launch.shared_bytes > kSharedBytesOfAll) {
-    const int bytes = static_cast<int>(launch.shared_bytes);
-    if (Result r = d.func_set_attribute(function, kMaxDynamicSharedBytes, bytes); r != 0)
-      return Why("cuFuncSetAttribute", r);
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    const auto found = functions.find({context, launch.kernel});
+    if (found == functions.end()) return "the device has no kernels: JAX gained it later";
+    function = found->second;
   }
   void* arguments[] = {const_cast<void*>(launch.arguments)};
-  const Result r =
-      d.launch_kernel(function, launch.blocks, 1, 1, launch.threads, 1, 1,
-                      static_cast<unsigned>(launch.shared_bytes), stream, arguments, nullptr);
+  const Result r = TheDriver().launch_kernel(function, launch.blocks, 1, 1, launch.threads, 1, 1,
+                                             static_cast<unsigned>(launch.shared_bytes), stream,
+                                             arguments, nullptr);
   return r == 0 ? "" : Why("cuLaunchKernel", r);
 }
 
 }  // namespace
 
-void SetCode(int capability, const void* code, std::size_t size) {
-  const char* bytes = static_cast<const char*>(code);
-  std::lock_guard<std::mutex> lock(mutex);
-  codes[capability].assign(bytes, bytes + size);
+std::string Load(int ordinal, const void* code) {
+  const Driver& d = TheDriver();
+  if (!d.complete) return "CUDA's driver, libcuda.so.1, was not found";
+  Context context = nullptr, popped = nullptr;
+  int device = 0;
+  if (Result r = d.device_get(&device, ordinal); r != 0) return Why("cuDeviceGet", r);
+  if (Result r = d.primary_ctx_retain(&context, device); r != 0)
+    return Why("cuDevicePrimaryCtxRetain", r);
+  if (Result r = d.ctx_push(context); r != 0) return Why("cuCtxPushCurrent", r);
+  std::string why = LoadHere(context, device, code);
+  d.ctx_pop(&popped);
+  return why;
 }
 
 std::size_t SharedBytes(Stream stream) {

@@ -17,9 +17,9 @@ struct Launch {
   const void* arguments;  // the kernel's one parameter
 };
 
-// Takes machine code for devices of a compute capability, such as 90 for 9.0. It is loaded into
-// each context when that first runs one of its kernels.
-void SetCode(int capability, const void* code, std::size_t size);
+// Loads machine code into a device's context, the one that JAX uses. Returns why it could not, or
+// nothing. Done before programs run, since they may be recorded, which loading must not be.
+std::string Load(int ordinal, const void* code);
 
 // The most memory that a block's threads can share on a stream's device.
 std::size_t SharedBytes(Stream stream);

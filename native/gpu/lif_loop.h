@@ -57,7 +57,7 @@ static inline int LifLoopBackwardShared(const LifLoop& l) {
   return l.size * (l.samples * (5 + l.parts) + l.cached);
 }
 
-// ---- Forward
+// ---- Forward ------------------------------------------------------------------------------------
 
 // H(x), and what is no number where x is none.
 static inline float LifLoopStep(float x) { return x > 0.0f ? 1.0f : x == x ? 0.0f : x; }
@@ -149,7 +149,7 @@ static inline void RunLifLoopForward(const LifLoopForward& f, int block, float* 
   }
 }
 
-// ---- Backward ------------------------------------------------------------------------------------
+// ---- Backward -----------------------------------------------------------------------------------
 
 struct alignas(16) LifLoopFour {
   float x[4];

@@ -11,6 +11,7 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -35,8 +36,7 @@ def cuda_available() -> bool:
     if "cuda" not in devices[0].client.platform_version.lower():
         return False  # another maker's
     try:
-        capabilities = {int(d.compute_capability.replace(".", "")) for d in devices}
-        _load(_library.library(), capabilities)
+        _load(_library.library(), devices)
     except (_library.NativeLibraryError, OSError) as error:
         warnings.warn(
             f"xbarax runs without its GPU kernels: {error}. The pure-JAX path is used.",
@@ -47,11 +47,17 @@ def cuda_available() -> bool:
     return True
 
 
-def _load(library: ctypes.CDLL, capabilities: set[int]) -> None:
+def _load(library: ctypes.CDLL, devices: list[Any]) -> None:
     compiler, texts = _compiler(), _texts(library)
-    for capability in sorted(capabilities):
-        code = _compile(compiler, texts, capability)
-        library.xbarax_cuda_set_code(capability, code, ctypes.c_size_t(len(code)))
+    codes: dict[str, bytes] = {}
+    error = ctypes.create_string_buffer(1024)
+    for device in devices:
+        capability = device.compute_capability.replace(".", "")
+        if capability not in codes:
+            codes[capability] = _compile(compiler, texts, capability)
+        ordinal, size = ctypes.c_int(device.local_hardware_id), ctypes.c_size_t(len(error))
+        if library.xbarax_cuda_load(ordinal, codes[capability], error, size):
+            raise _library.NativeLibraryError(f"{device}: {error.value.decode()}")
     for name, symbol in TARGETS.items():
         handler = jax.ffi.pycapsule(getattr(library, symbol))
         jax.ffi.register_ffi_target(name, handler, platform="CUDA")
@@ -94,8 +100,8 @@ def _folders() -> Iterator[Path]:
             yield Path(root) / name
 
 
-def _compile(compiler: ctypes.CDLL, texts: dict[bytes, bytes], capability: int) -> bytes:
-    """Machine code for a compute capability, 90 for 9.0."""
+def _compile(compiler: ctypes.CDLL, texts: dict[bytes, bytes], capability: str) -> bytes:
+    """Machine code for a compute capability, "90" for 9.0."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     options = [
         f"--gpu-architecture=sm_{capability}".encode(),

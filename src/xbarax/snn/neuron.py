@@ -164,8 +164,8 @@ class LIF(AbstractNeuron):
         finite; an unknown word; `recurrent_bias` without `recurrent`.
 
     Derivatives: through time, with the surrogate for `H`; in forward and reverse mode. Second ones
-    are those of plain JAX: on JAX 0.10, take them by `jax.grad` of `jax.jvp`, since it loses terms
-    where it differentiates the reverse pass of a loop with surrogates.
+    are those of plain JAX: before JAX 0.12, take them by `jax.grad` of `jax.jvp`, since it loses
+    terms where it differentiates the reverse pass of a loop with surrogates.
 
     Source: the notebook that the package grew from. Neftci, Mostafa & Zenke 2019 (IEEE Signal
     Processing Magazine 36(6)) derive its like.
@@ -274,17 +274,21 @@ class LIF(AbstractNeuron):
         """
         if self.input_bias:
             drive = drive + params["input_bias"]
-        steps = step + jnp.arange(drive.shape[0], dtype=jnp.int32)
+        keys = None
+        if self.recurrent:  # of all reads at once: what is not recurrent is not in the loop
+            steps = step + jnp.arange(drive.shape[0], dtype=jnp.int32)
+            read = params["recurrent"] if feedback_from is None else feedback_from
+            keys = jax.vmap(lambda t: array.step_key(read, t))(steps)
 
-        def advance(state: LIFState, now: tuple[Array, Array]) -> tuple[LIFState, LayerRecord]:
-            drive, step = now
+        def advance(state: LIFState, now: tuple[Array, Any]) -> tuple[LIFState, LayerRecord]:
+            drive, key = now
             feedback = None
             if self.recurrent:
-                feedback = self._feedback(params, feedback_from, state.spikes, step)
+                feedback = self._feedback(params, feedback_from, state.spikes, key)
             state = self._advance(state, drive, feedback)
             return state, LayerRecord(state.spikes, state.membrane)
 
-        state, record = jax.lax.scan(advance, state, (drive, steps))
+        state, record = jax.lax.scan(advance, state, (drive, keys))
         return record, state
 
     def spikes_of(self, membrane: Array) -> Array:
@@ -292,13 +296,13 @@ class LIF(AbstractNeuron):
         return heaviside(membrane - self.threshold, self.surrogate)
 
     def _feedback(
-        self, params: Mapping[str, Any], crossbar: Any, spikes: Array, step: Array
+        self, params: Mapping[str, Any], crossbar: Any, spikes: Array, key: Array | None
     ) -> Array:
         weight = params["recurrent"]
         if crossbar is None:
-            feedback = project(weight, spikes, array.step_key(weight, step))
+            feedback = project(weight, spikes, key)
         else:
-            feedback = project_apart(crossbar, weight, spikes, array.step_key(crossbar, step))
+            feedback = project_apart(crossbar, weight, spikes, key)
         return feedback + params["recurrent_bias"] if self.recurrent_bias else feedback
 
     def _advance(self, state: LIFState, drive: Array, feedback: Array | None) -> LIFState:
