@@ -47,7 +47,7 @@ def cuda_available() -> bool:
     return True
 
 
-def _load(library: ctypes.CDLL, devices: list[Any]) -> None:
+def _load(library: Any, devices: list[Any]) -> None:
     compiler, texts = _compiler(), _texts(library)
     codes: dict[str, bytes] = {}
     error = ctypes.create_string_buffer(1024)
@@ -63,7 +63,7 @@ def _load(library: ctypes.CDLL, devices: list[Any]) -> None:
         jax.ffi.register_ffi_target(name, handler, platform="CUDA")
 
 
-def _texts(library: ctypes.CDLL) -> dict[bytes, bytes]:
+def _texts(library: Any) -> dict[bytes, bytes]:
     """What is compiled, by name; the first includes the others."""
     name_of, text_of = library.xbarax_gpu_text_name, library.xbarax_gpu_text
     name_of.restype = text_of.restype = ctypes.c_char_p
@@ -100,7 +100,7 @@ def _folders() -> Iterator[Path]:
             yield Path(root) / name
 
 
-def _compile(compiler: ctypes.CDLL, texts: dict[bytes, bytes], capability: str) -> bytes:
+def _compile(compiler: Any, texts: dict[bytes, bytes], capability: str) -> bytes:
     """Machine code for a compute capability, "90" for 9.0."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     options = [
@@ -131,7 +131,7 @@ def _compile(compiler: ctypes.CDLL, texts: dict[bytes, bytes], capability: str) 
         compiler.nvrtcDestroyProgram(ctypes.byref(program))
 
 
-def _check(compiler: ctypes.CDLL, result: int) -> None:
+def _check(compiler: Any, result: int) -> None:
     if result:
         compiler.nvrtcGetErrorString.restype = ctypes.c_char_p
         why = compiler.nvrtcGetErrorString(result).decode()
