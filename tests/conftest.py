@@ -21,7 +21,7 @@ os.environ.setdefault("XLA_FLAGS", " ".join(_QUICKLY))
 
 # Every annotation in the package is checked at run time. It must happen before anything imports the
 # package, so nothing here does so at the top.
-jaxtyping.install_import_hook("xbarax", f"{runtime_types.__name__}.check")
+runtime_types.install()
 
 
 @pytest.fixture
