@@ -164,27 +164,6 @@ void Events(const float* x, const std::uint32_t* places, std::size_t count, cons
 
 // ---- Noise ----------------------------------------------------------------------------------
 
-constexpr std::size_t kBlock = kRandomVectors * kLanes;
-
-// Calls body(place, vector) for each vector of `count` normal numbers of a key, from `start` on.
-template <class Body>
-inline void ForEachNormal(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
-  Words bits[kRandomVectors];
-  Floats normal[kRandomVectors];
-  std::size_t i = 0;
-  for (; i + kBlock - kLanes < count; i += kBlock) {  // or of the last block all but a vector
-    Bits<kRandomVectors>(key, start + i, bits);
-    Normal<kRandomVectors>(bits, normal);
-    for (std::size_t v = 0; v < kRandomVectors; ++v)
-      if (i + v * kLanes < count) body(i + v * kLanes, normal[v]);
-  }
-  for (; i < count; i += kLanes) {
-    Bits<1>(key, start + i, bits);
-    Normal<1>(bits, normal);
-    body(i, normal[0]);
-  }
-}
-
 // A row's deviation, and where it is null the roots of variances.
 struct Deviation {
   const float* row;
@@ -211,7 +190,7 @@ inline void Add(Floats normal, const Deviation& deviation, std::size_t i, std::s
 void AddNoiseTogether(const NoiseStep& s) {
   constexpr std::size_t kMost = 1024;
   const std::size_t count = s.planes * s.lines;
-  float normals[kMost + kBlock];
+  float normals[kMost + kRandomVectors * kLanes];
   for (std::size_t r = 0, end; r < s.rows; r = end) {
     end = r + 1;
     if (s.silent[r]) continue;
@@ -220,8 +199,10 @@ void AddNoiseTogether(const NoiseStep& s) {
            s.noise[end].key.first == key.first && s.noise[end].key.second == key.second &&
            (end - r + 1) * count <= kMost)
       ++end;
-    ForEachNormal(key, row * s.row_numbers + s.first, (end - r) * count,
-                  [&](std::size_t i, Floats normal) { Store(normals + i, normal); });
+    ForEachNormals(key, row * s.row_numbers + s.first, (end - r) * count,
+                   [&](std::size_t i, std::size_t vectors, const Floats* normal) {
+                     std::memcpy(normals + i, normal, vectors * sizeof(Floats));
+                   });
     for (std::size_t k = r; k < end; ++k) {
       const Deviation deviation = DeviationOf(s, k, 0);
       const float* from = normals + (k - r) * count;
@@ -232,6 +213,7 @@ void AddNoiseTogether(const NoiseStep& s) {
 }
 
 void AddNoise(const NoiseStep& s) {
+  constexpr std::size_t kBlock = kRandomVectors * kLanes;
   const bool follow = s.plane_numbers == s.lines;  // the numbers of a row's planes one another
   const std::size_t planes = follow ? 1 : s.planes;
   const std::size_t count = follow ? s.planes * s.lines : s.lines;
@@ -243,8 +225,11 @@ void AddNoise(const NoiseStep& s) {
     for (std::size_t p = 0; p < planes; ++p) {
       const Deviation deviation = DeviationOf(s, r, p * count);
       float* sums = s.sums + r * s.stride + p * count;
-      ForEachNormal(key, row * s.row_numbers + p * s.plane_numbers + s.first, count,
-                    [&](std::size_t i, Floats normal) { Add(normal, deviation, i, count, sums); });
+      ForEachNormals(key, row * s.row_numbers + p * s.plane_numbers + s.first, count,
+                     [&](std::size_t i, std::size_t vectors, const Floats* normal) {
+                       for (std::size_t v = 0; v < vectors && i + v * kLanes < count; ++v)
+                         Add(normal[v], deviation, i + v * kLanes, count, sums);
+                     });
     }
   }
 }

@@ -10,46 +10,35 @@
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-template <std::size_t V>
-struct UniformNumbers {
-  static void From(const Words* bits, Floats* to) {
-    for (std::size_t v = 0; v < V; ++v) to[v] = Uniform(bits[v]);
-  }
-};
-
-template <std::size_t V>
-struct NormalNumbers {
-  static void From(const Words* bits, Floats* to) { Normal<V>(bits, to); }
-};
-
 // Up to V vectors of numbers.
-template <template <std::size_t> class Numbers, std::size_t V>
-inline void Some(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
+template <std::size_t V>
+inline void SomeUniform(const KeyWords& words, std::uint64_t start, std::size_t count, float* to) {
   Words bits[V];
   Floats numbers[V];
-  Bits<V>(key, start, bits);
-  Numbers<V>::From(bits, numbers);
+  words.Get<V>(start, bits);
+  for (std::size_t v = 0; v < V; ++v) numbers[v] = Uniform(bits[v]);
   std::memcpy(to, numbers, count * sizeof(float));
 }
 
-template <template <std::size_t> class Numbers>
-inline void Fill(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
+void FillUniform(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
   constexpr std::size_t kBlock = kRandomVectors * kLanes;
+  const KeyWords words(key);
   std::size_t done = 0;
   for (; done + kBlock <= count; done += kBlock)
-    Some<Numbers, kRandomVectors>(key, start + done, kBlock, to + done);
+    SomeUniform<kRandomVectors>(words, start + done, kBlock, to + done);
   for (; done + kLanes < count; done += 2 * kLanes)
-    Some<Numbers, 2>(key, start + done, count - done < 2 * kLanes ? count - done : 2 * kLanes,
-                     to + done);
-  if (done < count) Some<Numbers, 1>(key, start + done, count - done, to + done);
-}
-
-void FillUniform(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  Fill<UniformNumbers>(key, start, count, to);
+    SomeUniform<2>(words, start + done, count - done < 2 * kLanes ? count - done : 2 * kLanes,
+                   to + done);
+  if (done < count) SomeUniform<1>(words, start + done, count - done, to + done);
 }
 
 void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  Fill<NormalNumbers>(key, start, count, to);
+  ForEachNormals(key, start, count, [&](std::size_t done, std::size_t vectors, const Floats* from) {
+    const std::size_t most = vectors * kLanes, rest = count - done;
+    if (rest < most) std::memcpy(to + done, from, rest * sizeof(float));
+    if (rest < most) return;
+    for (std::size_t v = 0; v < vectors; ++v) Store(to + done + v * kLanes, from[v]);
+  });
 }
 
 void FoldIn(const RandomKey* keys, const std::uint32_t* data, std::size_t count, RandomKey* to) {

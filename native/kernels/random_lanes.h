@@ -24,88 +24,167 @@ inline Floats Sqrt(Floats x) {
 #endif
 }
 
-// The words of counters from `start` on; jax.random takes the xor of both of a counter's.
-template <std::size_t V>
-inline void Bits(RandomKey key, std::uint64_t start, Words* bits) {
-  Words lanes = {};
-  for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] = static_cast<std::uint32_t>(lane);
-  Words x[V], y[V];
-  for (std::size_t v = 0; v < V; ++v) {
-    const std::uint64_t first = start + v * kLanes;
-    const std::uint32_t low = static_cast<std::uint32_t>(first);
-    y[v] = lanes + low;
-    const Words carry = BitCast<Words>(y[v] < low) & 1u;
-    x[v] = carry + static_cast<std::uint32_t>(first >> 32);
+// The words of a key; jax.random takes the xor of both of a counter's.
+class KeyWords {
+ public:
+  explicit KeyWords(RandomKey key)
+      : keys_(Words{} + key.first, Words{} + key.second), first_(key.first), second_(key.second) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      counters_[lane] = static_cast<std::uint32_t>(lane) + key.second;
   }
-  Threefry<V>(Words{} + key.first, Words{} + key.second, x, y);
-  for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
-}
+
+  // Those of counters from `start` on. For `beside` see Rounds.
+  template <std::size_t V, class Beside = Nothing>
+  [[gnu::always_inline]] void Get(std::uint64_t start, Words* bits, Beside beside = {}) const {
+    const std::uint32_t low = static_cast<std::uint32_t>(start);
+    const std::uint32_t high = static_cast<std::uint32_t>(start >> 32);
+    Words x[V], y[V];
+    for (std::size_t v = 0; v < V; ++v) {
+      x[v] = Words{} + (first_ + high);
+      y[v] = counters_ + (low + static_cast<std::uint32_t>(v * kLanes));
+    }
+    if (low > ~std::uint32_t{V * kLanes - 1})  // hardly ever
+      for (std::size_t v = 0; v < V; ++v) x[v] += BitCast<Words>(y[v] - second_ < low) & 1u;
+    Rounds<V>(keys_, x, y, beside);
+    for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
+  }
+
+ private:
+  ThreefryKeys<Words> keys_;
+  Words counters_;
+  std::uint32_t first_, second_;
+};
 
 // 23 bits as the fraction of a number in [1, 2), less 1.
 inline Floats Uniform(Words bits) { return BitCast<Floats>((bits >> 9) | 0x3f800000u) - 1.0f; }
 
-// What follows works on V vectors in step, which fills the pipeline: each step waits for the last.
-
-// -ln p for p in (0, 1], normal numbers.
-template <std::size_t V>
-inline void MinusLog(const Floats* p, Floats* to) {
-  // p = 2^exponent m, with m in [1/sqrt 2, sqrt 2).
-  Floats exponent[V], s[V], s2[V], series[V];
-  for (std::size_t v = 0; v < V; ++v) {
-    const Ints from_root = BitCast<Ints>(p[v]) - 0x3f3504f3;
-    exponent[v] = __builtin_convertvector(from_root >> 23, Floats);
-    const Floats m = BitCast<Floats>((from_root & 0x007fffff) + 0x3f3504f3);
-    s[v] = (m - 1.0f) / (m + 1.0f);
-  }
-  // ln m = 2 artanh s, |s| < 0.172: the series up to s^9 is left with 5e-10 of s.
-  for (std::size_t v = 0; v < V; ++v) s2[v] = s[v] * s[v];
-  for (std::size_t v = 0; v < V; ++v) series[v] = s2[v] * (1.0f / 9) + 1.0f / 7;
-  for (std::size_t v = 0; v < V; ++v) series[v] = series[v] * s2[v] + 1.0f / 5;
-  for (std::size_t v = 0; v < V; ++v) series[v] = series[v] * s2[v] + 1.0f / 3;
-  for (std::size_t v = 0; v < V; ++v) series[v] = series[v] * s2[v];
-  for (std::size_t v = 0; v < V; ++v) series[v] = s[v] + s[v] * series[v];
-  for (std::size_t v = 0; v < V; ++v) to[v] = -(exponent[v] * 0.69314718f + 2.0f * series[v]);
-}
-
 // sqrt(2) times the inverse error function's quotient by x, from w = -ln(1 - x^2): M. Giles,
-// "Approximating the erfinv function", GPU Computing Gems, 2011, table 5 (single precision).
-constexpr float kCentre[9] = {2.81022636e-08f,  3.43273939e-07f, -3.5233877e-06f,
-                              -4.39150654e-06f, 0.00021858087f,  -0.00125372503f,
-                              -0.00417768164f,  0.246640727f,    1.50140941f};
-constexpr float kTail[9] = {-0.000200214257f, 0.000100950558f, 0.00134934322f,
-                            -0.00367342844f,  0.00573950773f,  -0.0076224613f,
-                            0.00943887047f,   1.00167406f,     2.83297682f};
-constexpr float kSqrt2 = 1.41421356f;
+// "Approximating the erfinv function", GPU Computing Gems, 2011, table 5 (single precision), times
+// sqrt(2). The polynomial of the centre, there of w - 2.5, is written out in powers of
+// z = w / ln 2 - kCentre, which saves operations: to -log2 m for m in [1, 2), by a minimax
+// polynomial of m - 1.5 (absolute error 3e-7, which is 4e-8 of the result), come whole numbers.
+constexpr float kCentre = 3.60644348f, kTails = 3.60703172f;  // z of w = 5: from there on, tails
+constexpr float kWhole = 122.80859375f;  // such that differences to whole numbers are exact
+constexpr float kLog[7] = {-0.0151253592f, 0.0251233711f, -0.0373112886f, 0.0705896129f,
+                           -0.142545325f,  0.320632339f,  -0.961795379f};
+constexpr float kQuotient[9] = {2.11767832e-09f,  3.73143662e-08f, -5.52698865e-07f,
+                                -9.92725968e-07f, 7.13572133e-05f, -0.000590548293f,
+                                -0.00283805977f,  0.241773251f,    2.12324244f};
+constexpr float kTail[9] = {-0.000283145718f, 0.000142765648f, 0.00190825948f,
+                            -0.00519501232f,  0.00811688967f,  -0.0107797881f,
+                            0.0133485786f,    1.41658104f,     4.00643424f};
+constexpr float kLn2 = 0.69314718f;
 
+// Standard normal numbers from random words, V vectors in step, since each operation waits for the
+// last: Step<0>() to Step<kThreefryRounds - 1>(), then End().
 template <std::size_t V>
-inline void Polynomial(const float (&coefficients)[9], const Floats* x, Floats* sum) {
-  for (std::size_t v = 0; v < V; ++v) sum[v] = x[v] * coefficients[0] + coefficients[1];
-  for (int i = 2; i < 9; ++i)
-    for (std::size_t v = 0; v < V; ++v) sum[v] = sum[v] * x[v] + coefficients[i];
+class NormalSteps {
+ public:
+  explicit NormalSteps(const Words* bits) : bits_(bits) {}
+
+  template <int kStep>
+  [[gnu::always_inline]] void Step() {
+    for (std::size_t v = 0; v < V; ++v) {
+      if constexpr (kStep == 0) {  // in (-1, 1): 2u - 1 + 2^-24 for u of 23 bits
+        const Ints words = BitCast<Ints>(bits_[v] >> 9);
+        x_[v] = __builtin_convertvector(words, Floats) * 0x1p-22f - 0.99999994f;
+      } else if constexpr (kStep == 1) {
+        // As jax.random computes it, with a rounded x^2. Turning its sign as an integer keeps
+        // compilers from making one operation of product and sum: 1e-5 off in the tails.
+        z_[v] = 1.0f + BitCast<Floats>(BitCast<Words>(x_[v] * x_[v]) ^ 0x80000000u);
+      } else if constexpr (kStep == 2) {
+        m_[v] = BitCast<Floats>((BitCast<Words>(z_[v]) & 0x007fffffu) | 0x3f800000u) - 1.5f;
+      } else if constexpr (kStep == 3) {
+        sum_[v] = m_[v] * kLog[0] + kLog[1];
+      } else if constexpr (kStep < 9) {
+        sum_[v] = sum_[v] * m_[v] + kLog[kStep - 2];
+      } else if constexpr (kStep == 9) {
+        const Ints exponent = BitCast<Ints>(z_[v]) >> 23;
+        const Floats whole = kWhole - __builtin_convertvector(exponent, Floats);
+        z_[v] = sum_[v] * m_[v] + whole;
+      } else if constexpr (kStep == 10) {
+        sum_[v] = z_[v] * kQuotient[0] + kQuotient[1];
+      } else if constexpr (kStep < 18) {
+        sum_[v] = sum_[v] * z_[v] + kQuotient[kStep - 9];
+      }
+    }
+  }
+
+  [[gnu::always_inline]] void End(Floats* to) {
+    Ints tails = {};
+    for (std::size_t v = 0; v < V; ++v) tails |= z_[v] >= kTails;
+    if (Mask(tails) != 0)  // of 8 numbers, 1 in 37 times
+      for (std::size_t v = 0; v < V; ++v) sum_[v] = z_[v] >= kTails ? Tail(z_[v]) : sum_[v];
+    for (std::size_t v = 0; v < V; ++v) to[v] = sum_[v] * x_[v];
+  }
+
+ private:
+  static Floats Tail(Floats z) {
+    const Floats root = Sqrt((z + kCentre) * kLn2) - 3.0f;
+    Floats sum = root * kTail[0] + kTail[1];
+    for (int i = 2; i < 9; ++i) sum = sum * root + kTail[i];
+    return sum;
+  }
+
+  const Words* bits_;
+  Floats x_[V], z_[V], m_[V], sum_[V];
+};
+
+template <std::size_t V, int kStep = 0>
+[[gnu::always_inline]] inline void AllSteps(NormalSteps<V>* steps) {
+  if constexpr (kStep < kThreefryRounds) {
+    steps->template Step<kStep>();
+    AllSteps<V, kStep + 1>(steps);
+  }
 }
 
 // Standard normal numbers.
 template <std::size_t V>
 inline void Normal(const Words* bits, Floats* to) {
-  Floats x[V], w[V], centred[V], quotient[V];
-  for (std::size_t v = 0; v < V; ++v) x[v] = Uniform(bits[v]) * 2.0f - 0.99999994f;  // in (-1, 1)
-  // As jax.random computes it, with a rounded x^2. Turning its sign as an integer keeps compilers
-  // from making one operation of product and sum, whose result would be 1e-5 off in the tails.
-  for (std::size_t v = 0; v < V; ++v)
-    w[v] = 1.0f + BitCast<Floats>(BitCast<Words>(x[v] * x[v]) ^ 0x80000000u);
-  MinusLog<V>(w, w);
-  Ints tails = {};
-  for (std::size_t v = 0; v < V; ++v) centred[v] = w[v] - 2.5f, tails |= w[v] >= 5.0f;
-  Polynomial<V>(kCentre, centred, quotient);
-  if (Mask(tails) != 0) {  // of 8 numbers, 1 in 37 times
-    for (std::size_t v = 0; v < V; ++v) {
-      const Floats root = Sqrt(w[v]) - 3.0f;
-      Floats far;
-      Polynomial<1>(kTail, &root, &far);
-      quotient[v] = w[v] >= 5.0f ? far : quotient[v];
+  NormalSteps<V> steps(bits);
+  AllSteps(&steps);
+  steps.End(to);
+}
+
+// The same, and in `bits` then the words of counters from `start` on, which takes less time
+// together: chains of the former wait for results, the latter need every unit.
+template <std::size_t V>
+inline void NormalAndBits(const KeyWords& words, std::uint64_t start, Words* bits, Floats* to) {
+  NormalSteps<V> steps(bits);
+  Words next[V];
+  words.Get<V>(start, next, [&](auto round) { steps.template Step<round.value>(); });
+  steps.End(to);
+  for (std::size_t v = 0; v < V; ++v) bits[v] = next[v];
+}
+
+// Calls body(place, V, vectors) for `count` normal numbers of a key, from `start` on, V vectors at
+// a time: as many as there are registers for, in the end as few as do.
+template <class Body>
+inline void ForEachNormals(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
+  constexpr std::size_t kBlock = kRandomVectors * kLanes;
+  const KeyWords words(key);
+  Words bits[kRandomVectors];
+  Floats normal[kRandomVectors];
+  std::size_t done = 0;
+  if (count > 2 * kLanes) {
+    words.Get<kRandomVectors>(start, bits);
+    for (; done + kBlock + 2 * kLanes < count; done += kBlock) {
+      NormalAndBits<kRandomVectors>(words, start + done + kBlock, bits, normal);
+      body(done, kRandomVectors, normal);
     }
+    Normal<kRandomVectors>(bits, normal);
+    body(done, kRandomVectors, normal);
+    done += kBlock;
   }
-  for (std::size_t v = 0; v < V; ++v) to[v] = kSqrt2 * quotient[v] * x[v];
+  if (done + kLanes < count) {
+    words.Get<2>(start + done, bits);
+    Normal<2>(bits, normal);
+    body(done, 2, normal);
+  } else if (done < count) {
+    words.Get<1>(start + done, bits);
+    Normal<1>(bits, normal);
+    body(done, 1, normal);
+  }
 }
 
 }  // namespace
