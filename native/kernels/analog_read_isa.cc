@@ -89,25 +89,29 @@ struct Quantiser {
 
 // ---- Inputs ---------------------------------------------------------------------------------
 
+// Writes where numbers are not zero.
+void ListPlaces(const float* x, std::size_t count, std::uint32_t* places) {
+  ForEachVector(count, [&](std::size_t i, std::size_t n) {
+    for (unsigned mask = Mask(Get(x + i, n) != 0.0f); mask != 0; mask &= mask - 1)
+      *places++ = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(mask));
+  });
+}
+
 void Drive(const DriveStep& s) {
   const std::size_t width = s.drives - (s.column ? 1 : 0);
   for (std::size_t r = 0; r < s.rows; ++r) {
     const float* x = s.x + r * s.x_stride;
     float* volts = s.volts + r * s.drives;
     float* squares = s.squares == nullptr ? nullptr : s.squares + r * s.drives;
-    std::uint32_t* places = s.places + r * s.drives;
-    std::size_t found = 0, listed = 0;
     Floats total = {}, power = {};
+    Ints driven = {};  // minus how many, lane by lane
     const auto put = [&](std::size_t i, Floats v) {
+      const Floats square = v * v;
       Store(volts + i, v);
-      if (squares != nullptr) Store(squares + i, v * v);
-      power += v * v;
-      unsigned mask = Mask(v != 0.0f);
-      found += static_cast<std::size_t>(__builtin_popcount(mask));
-      if (found > s.most) return;
-      for (; mask != 0; mask &= mask - 1)
-        places[listed++] =
-            static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(mask));
+      if (squares != nullptr) Store(squares + i, square);
+      power += square;
+      total += v;
+      driven += v != 0.0f;
     };
     const auto put_zeros = [&](std::size_t i) {
       Store(volts + i, Floats{});
@@ -117,21 +121,23 @@ void Drive(const DriveStep& s) {
     ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
       const Floats given = Get(x + i, n);
       if (Mask(given != 0.0f) == 0) return put_zeros(i);  // of spikes, most
-      const Floats v = quantise(given) * s.unit;
-      total += v;
-      put(i, v);
+      put(i, quantise(given) * s.unit);
     });
     for (std::size_t i = (s.count + kLanes - 1) / kLanes * kLanes; i < width; i += kLanes)
       put_zeros(i);
+    std::size_t found = 0;
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      found += static_cast<std::size_t>(-driven[lane]);
     if (s.column) {
       const float v = -Sum(total);
       volts[width] = v;
       if (squares != nullptr) squares[width] = v * v;
       power[0] += v * v;
-      if (v != 0 && ++found <= s.most) places[listed] = static_cast<std::uint32_t>(width);
+      if (v != 0) ++found;
     }
     if (s.deviations != nullptr) s.deviations[r] = __builtin_sqrtf(s.variance * Sum(power));
     s.n_places[r] = static_cast<std::uint32_t>(found);
+    if (found <= s.most) ListPlaces(volts, s.drives, s.places + r * s.drives);
   }
 }
 
@@ -179,9 +185,8 @@ inline Deviation DeviationOf(const NoiseStep& s, std::size_t r, std::size_t plac
   return {nullptr, s.variances + r * s.stride + place};
 }
 
-inline void Add(Floats normal, const Deviation& deviation, std::size_t i, std::size_t count,
+inline void Add(Floats normal, const Deviation& deviation, std::size_t i, std::size_t n,
                 float* sums) {
-  const std::size_t n = count - i < kLanes ? count - i : kLanes;
   Put(sums + i, Get(sums + i, n) + deviation(i, n) * normal, n);
 }
 
@@ -207,7 +212,8 @@ void AddNoiseTogether(const NoiseStep& s) {
       const Deviation deviation = DeviationOf(s, k, 0);
       const float* from = normals + (k - r) * count;
       for (std::size_t i = 0; i < count; i += kLanes)
-        Add(Load(from + i), deviation, i, count, s.sums + k * s.stride);
+        Add(Load(from + i), deviation, i, count - i < kLanes ? count - i : kLanes,
+            s.sums + k * s.stride);
     }
   }
 }
@@ -227,8 +233,15 @@ void AddNoise(const NoiseStep& s) {
       float* sums = s.sums + r * s.stride + p * count;
       ForEachNormals(key, row * s.row_numbers + p * s.plane_numbers + s.first, count,
                      [&](std::size_t i, std::size_t vectors, const Floats* normal) {
-                       for (std::size_t v = 0; v < vectors && i + v * kLanes < count; ++v)
-                         Add(normal[v], deviation, i + v * kLanes, count, sums);
+                       const std::size_t rest = count - i;
+                       if (rest >= vectors * kLanes) {
+                         for (std::size_t v = 0; v < vectors; ++v)
+                           Add(normal[v], deviation, i + v * kLanes, kLanes, sums);
+                       } else {
+                         for (std::size_t v = 0; v * kLanes < rest; ++v)
+                           Add(normal[v], deviation, i + v * kLanes,
+                               rest - v * kLanes < kLanes ? rest - v * kLanes : kLanes, sums);
+                       }
                      });
     }
   }

@@ -36,7 +36,7 @@ struct DriveStep {
   float variance;
   std::size_t most;         // places of a row
   std::uint32_t* places;    // [rows][drives]: where voltages are not zero
-  std::uint32_t* n_places;  // how many; where they are more than `most`, places are not all
+  std::uint32_t* n_places;  // how many; where they are more than `most`, places are not written
 };
 
 // The noise of a row is that of the row of this number in a read with this key.
