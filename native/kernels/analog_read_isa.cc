@@ -191,7 +191,7 @@ inline void Add(Floats normal, const Deviation& deviation, std::size_t i, std::s
 }
 
 // The noise of rows of few sums, whose numbers follow one another: for many rows together, since
-// the numbers of one would not fill a block.
+// those of one make no blocks, or not enough to be drawn beside the next.
 void AddNoiseTogether(const NoiseStep& s) {
   constexpr std::size_t kMost = 1024;
   const std::size_t count = s.planes * s.lines;
@@ -219,11 +219,10 @@ void AddNoiseTogether(const NoiseStep& s) {
 }
 
 void AddNoise(const NoiseStep& s) {
-  constexpr std::size_t kBlock = kRandomVectors * kLanes;
   const bool follow = s.plane_numbers == s.lines;  // the numbers of a row's planes one another
   const std::size_t planes = follow ? 1 : s.planes;
   const std::size_t count = follow ? s.planes * s.lines : s.lines;
-  if (follow && s.row_numbers == count && count % kBlock != 0 && count < 4 * kBlock)
+  if (follow && s.row_numbers == count && count < 4 * kRandomVectors * kLanes)
     return AddNoiseTogether(s);
   for (std::size_t r = 0; r < s.rows; ++r) {
     if (s.silent[r]) continue;
