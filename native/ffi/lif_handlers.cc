@@ -311,11 +311,18 @@ LifChain TakeChain(const Call& call, Operands* operands, Readers* readers) {
   return chain;
 }
 
+// Whether these are the steps of a segment, and those at the beginning that are run again; not
+// both.
+bool Holds(Ints kept, std::size_t steps) {
+  return kept.size() == 2 && kept[0] >= 0 && kept[1] >= 0 && (kept[0] == 0 || kept[1] == 0) &&
+         static_cast<std::size_t>(kept[1]) <= steps;
+}
+
 template <class Buffers>
-LifTrace TakeTrace(const Call& call, std::size_t segment, Buffers* buffers) {
+LifTrace TakeTrace(const Call& call, std::size_t segment, std::size_t again, Buffers* buffers) {
   const std::size_t rows = call.steps * call.batch;
   LifTrace trace = {};
-  trace.segment = segment;
+  trace.segment = segment, trace.again = again;
   if (!call.driven)
     trace.events =
         buffers->template Next<std::uint32_t>("events", rows * EventWords(call.inputs), ffi::U32);
@@ -337,7 +344,8 @@ LifTrace TakeTrace(const Call& call, std::size_t segment, Buffers* buffers) {
       states.spikes = floats("spikes at segments", kept);
     }
     trace.states.push_back(states);
-    trace.membranes.push_back(segment == 0 ? floats("membranes", rows) : nullptr);
+    trace.membranes.push_back(segment == 0 ? floats("membranes", rows - again * call.batch)
+                                           : nullptr);
   }
   return trace;
 }
@@ -363,11 +371,12 @@ ffi::Error ForEachCopy(const Call& call, const One& one) {
 
 ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                    Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
-                   bool traced, int64_t segment) {
+                   bool traced, Ints kept) {
   Call call;
   if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
-      !error.empty() || segment < 0)
-    return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: a negative segment" : error);
+      !error.empty() || !Holds(kept, call.steps))
+    return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: no such trace" : error);
+  const auto segment = static_cast<std::size_t>(kept[0]), again = static_cast<std::size_t>(kept[1]);
   XlaExecutor executor(pool);
   return ForEachCopy(call, [&](std::size_t copy) -> std::string {
     Operands operands(args, call.copies, copy);
@@ -378,8 +387,7 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
         outcomes.Next<float>("spikes", call.steps * call.batch * call.size_of(call.size() - 1));
     std::vector<LifStateTo> states;
     for (std::size_t l = 0; l < call.size(); ++l) states.push_back(TakeState(call, l, &outcomes));
-    const LifTrace trace =
-        traced ? TakeTrace(call, static_cast<std::size_t>(segment), &outcomes) : NoTrace(call);
+    const LifTrace trace = traced ? TakeTrace(call, segment, again, &outcomes) : NoTrace(call);
     if (!operands.Finish().empty()) return operands.Finish();
     if (!outcomes.Finish().empty()) return outcomes.Finish();
     LifForward(chain, spikes, states, trace, executor);
@@ -389,11 +397,12 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
 
 ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
                     Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
-                    Ints wanted, int64_t segment) {
+                    Ints wanted, Ints kept) {
   Call call;
   if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
-      !error.empty() || segment < 0)
-    return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: a negative segment" : error);
+      !error.empty() || !Holds(kept, call.steps))
+    return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: no such trace" : error);
+  const auto segment = static_cast<std::size_t>(kept[0]), again = static_cast<std::size_t>(kept[1]);
   if (wanted.size() != 1 + call.size())
     return ffi::Error::InvalidArgument("xbarax lif: attributes that do not describe derivatives");
   XlaExecutor executor(pool);
@@ -403,7 +412,7 @@ ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remainin
     Outcomes outcomes(rets, call.copies, copy);
     Readers readers(call);
     const LifChain chain = TakeChain(call, &operands, &readers);
-    const LifTrace trace = TakeTrace(call, static_cast<std::size_t>(segment), &operands);
+    const LifTrace trace = TakeTrace(call, segment, again, &operands);
     LifCotangents given = {};
     LifResults results = {};
     const std::size_t last = call.size() - 1;
@@ -450,7 +459,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifForward, xbarax::Forward,
                                   .Attr<xbarax::Floats>("read_numbers")
                                   .Attr<bool>("driven")
                                   .Attr<bool>("traced")
-                                  .Attr<int64_t>("segment"));
+                                  .Attr<xbarax::Ints>("kept"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifBackward, xbarax::Backward,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
@@ -462,4 +471,4 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifBackward, xbarax::Backward,
                                   .Attr<xbarax::Floats>("read_numbers")
                                   .Attr<bool>("driven")
                                   .Attr<xbarax::Ints>("wanted")
-                                  .Attr<int64_t>("segment"));
+                                  .Attr<xbarax::Ints>("kept"));

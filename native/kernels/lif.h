@@ -66,14 +66,15 @@ struct LifChain {
   }
 };
 
-// What the forward pass leaves for the backward one: the membranes of all steps, or, where
-// `segment` is not 0, states at the beginning of each so many steps, from which the backward pass
-// runs the segments again. Null where it is not wanted.
+// What the forward pass leaves for the backward one: the membranes of all steps but the first
+// `again`, which the backward pass runs again; or, where `segment` is not 0, states at the
+// beginning of each so many steps, from which it runs all segments again. Null where it is not
+// wanted.
 struct LifTrace {
-  std::size_t segment = 0;
+  std::size_t segment = 0, again = 0;
   std::uint32_t* events;               // (steps, batch, event words): of `xs`
   std::vector<std::uint32_t*> spikes;  // of each layer, (steps, batch, words)
-  std::vector<float*> membranes;       // of each layer, (steps, batch, size)
+  std::vector<float*> membranes;       // of each layer, (steps - again, batch, size)
   // Of each layer, (segments - 1, batch, size): at the beginning of all segments but the first.
   std::vector<LifStateTo> states;
 };

@@ -56,7 +56,7 @@ struct BackwardWorker {
   std::vector<Gathered>* gathered;
   Scratch scratch;
   Reading reading;
-  // Of a segment that is run again: where, and the membranes, [steps][samples][size].
+  // Of steps that are run again: where, and the membranes, [steps][samples][size].
   ForwardWorker again;
   std::vector<Row> membranes;
 
@@ -64,7 +64,8 @@ struct BackwardWorker {
                  std::size_t block)
       : gathered(gathered), scratch(chain), reading(chain), again(chain, block) {
     for (const LifLayer& layer : chain.layers) {
-      membranes.emplace_back(std::min(trace.segment, chain.steps) * block * layer.size);
+      const std::size_t steps = std::min(std::max(trace.segment, trace.again), chain.steps);
+      membranes.emplace_back(steps * block * layer.size);
       const std::size_t width = Padded(layer.size);
       gradients.emplace_back(width, block);
       drive.emplace_back(width * block), feedback.emplace_back(width * block);
@@ -159,18 +160,13 @@ class LayerStepBack {
       step.inputs.half = chain_.layers[0].input_reads.half;
     }
     const LifState& start = chain_.layers[layer].state;
-    const std::size_t segment = trace_.segment, place = segment == 0 ? 0 : t % segment;
-    if (segment == 0) {
-      step.membranes = from(trace_.membranes[layer], row);
-      if (t > 0) step.membranes_before = from(trace_.membranes[layer], row - chain_.batch);
-    } else {
-      step.membranes = w->membranes[layer].data() + place * samples * p.size();
-      if (place > 0)
-        step.membranes_before = step.membranes - samples * p.size();
-      else if (t > 0)
-        step.membranes_before =
-            from(trace_.states[layer].membrane, (t / segment - 1) * chain_.batch + first);
-    }
+    const std::size_t segment = trace_.segment;
+    step.membranes = MembranesAt(*w, layer, t, first, samples);
+    if (segment != 0 && t % segment == 0 && t > 0)
+      step.membranes_before =
+          from(trace_.states[layer].membrane, (t / segment - 1) * chain_.batch + first);
+    else if (t > 0)
+      step.membranes_before = MembranesAt(*w, layer, t - 1, first, samples);
     if (t == 0) {
       step.membranes_before = from(start.membrane, first);
       step.spikes_before = from(start.spikes, first);
@@ -190,6 +186,16 @@ class LayerStepBack {
     step.input_bias = wanted(to.input_bias), step.recurrent_bias = wanted(to.recurrent_bias);
     step.scratch = w->scratch.Get();
     loops_.backward(step);
+  }
+
+  // Of a block: where they were kept, or where they are since the step was run again.
+  const float* MembranesAt(const BackwardWorker& w, std::size_t layer, std::size_t t,
+                           std::size_t first, std::size_t samples) const {
+    const std::size_t size = layers_[layer].size();
+    if (trace_.segment == 0 && t >= trace_.again)
+      return trace_.membranes[layer] + ((t - trace_.again) * chain_.batch + first) * size;
+    const std::size_t place = trace_.segment == 0 ? t : t % trace_.segment;
+    return w.membranes[layer].data() + place * samples * size;
   }
 
   const LifChain& chain_;
@@ -252,7 +258,7 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
                  const LifResults& results, Executor& executor, const LifLoops& loops) {
   std::vector<Prepared> layers;
   for (const LifLayer& layer : chain.layers)
-    layers.push_back(lif::Prepare(layer, trace.segment != 0));
+    layers.push_back(lif::Prepare(layer, trace.segment != 0 || trace.again != 0));
   const LayerStep again(chain, layers, trace, loops, nullptr);
   const LayerStepBack step(chain, layers, trace, cotangents, results.xs, loops);
   const std::size_t tasks = lif::Tasks(chain, executor);
@@ -272,6 +278,8 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
           std::swap(w.before[l], w.gradients[l].spikes);
           std::fill(w.gradients[l].spikes.begin(), w.gradients[l].spikes.end(), 0.0f);
         }
+        if (trace.again != 0)
+          lif::RunAgain(chain, layers, trace, again, 0, trace.again, first, samples, &w);
         for (std::size_t k = Segments(chain.steps, trace.segment); k-- > 0;) {
           const std::size_t begin = k * trace.segment;
           const std::size_t end =

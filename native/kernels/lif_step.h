@@ -75,8 +75,8 @@ class LayerStep {
     step.bits = again ? w->bits[layer].data() : Bits(w, layer, row);
     step.no_number = w->no_number[layer].data();
     step.membranes = membranes;
-    if (!again && trace_.membranes[layer] != nullptr)
-      step.membranes = trace_.membranes[layer] + row * p.size();
+    if (!again && trace_.membranes[layer] != nullptr && t >= trace_.again)
+      step.membranes = trace_.membranes[layer] + (row - trace_.again * chain_.batch) * p.size();
     if (!again && layer + 1 == layers_.size()) step.spikes = spikes_ + row * p.size();
     step.scratch = w->scratch.Get();
     loops_.forward(step);

@@ -29,12 +29,13 @@ from xbarax._kernels._library import library as library
 from xbarax._kernels._lif import PARAMETERS as PARAMETERS
 from xbarax._kernels._lif import LifCall as LifCall
 from xbarax._kernels._lif import LifCotangents as LifCotangents
+from xbarax._kernels._lif import LifKept as LifKept
 from xbarax._kernels._lif import LifLayer as LifLayer
 from xbarax._kernels._lif import LifReads as LifReads
 from xbarax._kernels._lif import LifTrace as LifTrace
 from xbarax._kernels._lif import lif_backward as lif_backward
 from xbarax._kernels._lif import lif_forward as lif_forward
-from xbarax._kernels._lif import lif_segment as lif_segment
+from xbarax._kernels._lif import lif_kept as lif_kept
 from xbarax._kernels._lif import lif_trace as lif_trace
 from xbarax._kernels._lif_loop import MOST_NEURONS as MOST_NEURONS
 from xbarax._kernels._lif_loop import lif_loop_backward as lif_loop_backward

@@ -81,18 +81,18 @@ def run_natively(chain: Chain, record: bool, traced: bool, *operands: Any) -> An
         _call(chain, operands),
         driven=chain.driven,
         traced=traced or record,
-        segment=_segment(chain, record, operands[0]),
+        kept=_kept(chain, record, operands[0]),
     )
     states = _as_states(leaves, operands[1])
     membranes = trace.membranes if record and trace is not None else []
     return Results(spikes, states, membranes), trace if traced else None
 
 
-def _segment(chain: Chain, record: bool, xs: Array) -> int:
-    """The steps of a segment that the backward pass runs again; 0: all membranes are kept."""
+def _kept(chain: Chain, record: bool, xs: Array) -> _kernels.LifKept:
+    """What of the membranes is kept for the backward pass, which runs other steps again."""
     if record or chain.reads:
-        return 0  # they are there anyway, or reads cost more than memory
-    return _kernels.lif_segment(list(map(described, chain.layers)), xs)
+        return _kernels.LifKept(0, 0)  # they are there anyway, or reads cost more than memory
+    return _kernels.lif_kept(list(map(described, chain.layers)), xs)
 
 
 def _native_backward(
@@ -119,7 +119,7 @@ def _native_backward(
         given,
         driven=chain.driven,
         with_xs=with_xs,
-        segment=_segment(chain, record, operands[0]),
+        kept=_kept(chain, record, operands[0]),
     )
     return Pulled(xs, _as_states(states, operands[1]), params)
 
@@ -141,7 +141,7 @@ def _trace_shapes(chain: Chain, record: bool, xs: Array) -> Any:
     layers = list(map(described, chain.layers))
     if chain.on_gpu:
         return [jax.ShapeDtypeStruct((*xs.shape[:2], la.size), jnp.float32) for la in layers]
-    return _kernels.lif_trace(layers, xs, chain.driven, _segment(chain, record, xs))
+    return _kernels.lif_trace(layers, xs, chain.driven, _kept(chain, record, xs))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
