@@ -72,8 +72,9 @@ format: $(VENV)/.tools ## Format the code, and mend what lint can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(NATIVE_CODE)
 
+# With the objects of the editable install and the wheel, in the folder that pyproject.toml names.
 native-test: $(VENV)/.tools ## Run the native tests
-	$(call native_tests,build/native-test,-DCMAKE_BUILD_TYPE=Release)
+	$(call native_tests,build/release,-DCMAKE_BUILD_TYPE=Release)
 
 # What sanitizers see is less after -O2, which takes twice as long to build.
 SANITIZE_BUILD := -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS_DEBUG=-O1 -g1" \
@@ -83,11 +84,14 @@ native-sanitize: $(VENV)/.tools ## Run the native tests under address, undefined
 	$(call native_tests,build/native-sanitize,$(SANITIZE_BUILD) "-DXBARAX_SANITIZE=address;undefined")
 	$(call native_tests,build/native-sanitize-threads,$(SANITIZE_BUILD) -DXBARAX_SANITIZE=thread)
 
+# PATH's before .venv's, as the package's builds choose: another ninja would compile all again.
+tool = $(or $(shell command -v $(1)),$(CURDIR)/$(BIN)/$(1))
+
 define native_tests
-	$(BIN)/cmake -S . -B $(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	$(call tool,cmake) -S . -B $(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(call tool,ninja) \
 	  -DXBARAX_BUILD_LIBRARIES=OFF -DXBARAX_BUILD_TESTS=ON -DXBARAX_WERROR=$(WERROR) $(2)
-	$(BIN)/cmake --build $(1)
-	$(BIN)/ctest --test-dir $(1) --output-on-failure
+	$(call tool,cmake) --build $(1)
+	$(call tool,ctest) --test-dir $(1) --output-on-failure
 endef
 
 wheel: $(VENV)/bin/pip ## Build the wheel into dist/

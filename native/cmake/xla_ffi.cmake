@@ -16,5 +16,14 @@ if(xla_ffi_failed OR NOT EXISTS "${xla_ffi_include}/xla/ffi/api/ffi.h")
 endif()
 message(STATUS "XLA FFI headers: ${xla_ffi_include}")
 
+# As copies: each isolated build has a jaxlib in a folder of its own, for which all that includes
+# these would be compiled again.
+set(xla_ffi_copies ${CMAKE_CURRENT_BINARY_DIR}/xla_ffi)
+file(GLOB xla_ffi_headers RELATIVE ${xla_ffi_include} ${xla_ffi_include}/xla/ffi/api/*.h)
+file(MAKE_DIRECTORY ${xla_ffi_copies}/xla/ffi/api)
+foreach(header IN LISTS xla_ffi_headers)
+  file(COPY_FILE ${xla_ffi_include}/${header} ${xla_ffi_copies}/${header} ONLY_IF_DIFFERENT)
+endforeach()
+
 add_library(xla_ffi INTERFACE)
-target_include_directories(xla_ffi SYSTEM INTERFACE ${xla_ffi_include})
+target_include_directories(xla_ffi SYSTEM INTERFACE ${xla_ffi_copies})
