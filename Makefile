@@ -91,7 +91,7 @@ define native_tests
 	$(call tool,cmake) -S . -B $(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(call tool,ninja) \
 	  -DXBARAX_BUILD_LIBRARIES=OFF -DXBARAX_BUILD_TESTS=ON -DXBARAX_WERROR=$(WERROR) $(2)
 	$(call tool,cmake) --build $(1)
-	$(call tool,ctest) --test-dir $(1) --output-on-failure
+	$(call tool,ctest) --test-dir $(1) --output-on-failure --parallel $(shell getconf _NPROCESSORS_ONLN)
 endef
 
 wheel: $(VENV)/bin/pip ## Build the wheel into dist/
