@@ -52,10 +52,31 @@ assert "matplotlib" not in sys.modules
     assert done.returncode == 0, done.stderr
 
 
+# The command, but that it waits late in its epochs for its end: else, where other processes keep
+# the test from looking, it could be over before its signal comes. And Ctrl-C counts also where
+# whoever started the tests ignores it, as shells do for what runs in the background.
+INTERRUPTIBLE = """
+import signal, time
+from xbarax.cli import command
+from xbarax.train import runner
+
+append = runner.append_metrics
+
+def append_and_wait(folder, metrics):
+    append(folder, metrics)
+    if metrics.epoch >= 50:
+        time.sleep(600)
+
+runner.append_metrics = append_and_wait
+signal.signal(signal.SIGINT, signal.default_int_handler)
+command()
+"""
+
+
 def start_and_wait_for_epochs(path, count):
     """A run in a process of its own, in the middle of its epochs."""
     process = subprocess.Popen(
-        [*COMMAND, "train", "--out", str(path), *SMALL],
+        [sys.executable, "-c", INTERRUPTIBLE, "train", "--out", str(path), *SMALL],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
