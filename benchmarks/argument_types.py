@@ -12,6 +12,29 @@ def count(text: str) -> int:
     return number
 
 
+def share(text: str) -> float:
+    """How often something spikes: between 0 and 1."""
+    number = _number(text)
+    if not 0 <= number <= 1:  # also where it is NaN
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, given {text!r}")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A time: more than 0."""
+    number = _number(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of more than 0, given {text!r}")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
 def new_file(text: str) -> Path:
     """A file to write to, in a folder that is there: said before hours of measuring are lost."""
     path = Path(text)

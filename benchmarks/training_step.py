@@ -33,7 +33,7 @@ import optax
 import resident
 import textbook
 import turns
-from argument_types import count, new_file
+from argument_types import count, new_file, share
 from jax import Array
 from jax import numpy as jnp
 from workloads import WORKLOADS, Workload
@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--rounds", type=count, default=11)
-    parser.add_argument("--rate", type=float, default=0.01, help="input spikes a step and input")
+    parser.add_argument("--rate", type=share, default=0.01, help="input spikes a step and input")
     parser.add_argument("--memory", action="store_true", help="measure what is resident, too")
     parser.add_argument("--memory-of", choices=PROGRAMS, help=argparse.SUPPRESS)
     parser.add_argument("--json", type=new_file, help="where to write the results, too")

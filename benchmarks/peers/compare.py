@@ -35,7 +35,7 @@ PEERS = ("spyx", "jaxpike", "norse", "snntorch")
 OWN = ("textbook", "digital", "ideal crossbar", "noisy chip")
 
 sys.path.append(str(HERE.parent))
-from argument_types import new_file  # noqa: E402
+from argument_types import count, new_file, seconds, share  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
 
 
@@ -73,10 +73,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--own", nargs="+", choices=OWN, default=list(OWN))
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.2, help="of a turn")
-    parser.add_argument("--patience", type=float, default=600, help="seconds that a turn may take")
-    parser.add_argument("--rate", type=float, default=0.01, help="input spikes a step and input")
+    parser.add_argument("--rounds", type=count, default=7)
+    parser.add_argument("--seconds", type=seconds, default=0.2, help="of a turn")
+    parser.add_argument(
+        "--patience", type=seconds, default=600, help="seconds that a turn may take"
+    )
+    parser.add_argument("--rate", type=share, default=0.01, help="input spikes a step and input")
     parser.add_argument("--pytorch-index", default="", help="a package index beside pip's own")
     parser.add_argument("--json", type=new_file, help="where to write the results, too")
     options = parser.parse_args()
