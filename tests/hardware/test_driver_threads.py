@@ -1,7 +1,9 @@
 """Drivers get one call at a time, from any thread, and no thread waits for another for ever."""
 
+import sys
 import threading
 import time
+from collections import deque
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import pytest
 import xbarax as xb
 from tests.hardware.driver_bench import run_python
 from tests.hardware.python_chip import PythonChip
+from xbarax.hardware import _lifetimes, _native
 
 W = jnp.arange(15.0).reshape(3, 5) / 8
 DW = jnp.full((3, 5), 0.25)
@@ -207,3 +210,19 @@ y = read(w)
 def test_a_process_may_end_while_a_program_runs(bench):
     with_delay = run_python(ENDING, bench.name)
     assert (with_delay.returncode, with_delay.stderr) == (0, "")
+
+
+def test_a_place_is_given_back_once_by_threads_that_all_could(monkeypatch):
+    given_back = []
+    monkeypatch.setattr(_native, "release", lambda device, array: given_back.append(array))
+    handles = [jnp.array([k, 0], jnp.uint32) for k in range(300)]
+    gone = 50 * [("no chip", handle) for handle in handles]
+    monkeypatch.setattr(_lifetimes, "_gone", deque(gone))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        in_threads([_lifetimes.settle] * 4)
+    finally:
+        sys.setswitchinterval(interval)
+    _lifetimes.settle(wait=True)  # what the first left to another
+    assert sorted(given_back) == list(range(300))

@@ -8,8 +8,10 @@ Finalizers run anywhere, at any time, so that they only take note; what is due i
 
 import contextlib
 import itertools
+import threading
 import weakref
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -21,6 +23,7 @@ from xbarax.hardware import _native
 _numbers = itertools.count()
 _living: dict[int, tuple[str, Array, Any]] = {}  # device, handles, the weak reference itself
 _gone: deque[tuple[str, Array]] = deque()
+_settling = threading.Lock()
 
 
 def hold(device: str, array: Any, handles: Array) -> None:
@@ -41,18 +44,34 @@ def settle(wait: bool = False) -> None:
       wait: whether to wait for programs that are still running, and may be making the last object
         of an array. Otherwise, what is due may have to wait for the next time.
     """
-    if not _gone:
+    # One thread at a time gives a place back; who need not wait leaves it to the other.
+    if not (_gone and _settling.acquire(blocking=wait)):
         return
-    if not wait and not all(_is_ready(handles) for _, handles in [*_of_the_living(), *_gone]):
+    try:
+        _give_back(wait)
+    finally:
+        _settling.release()
+
+
+def _give_back(wait: bool) -> None:
+    gone = list(_taken())
+    if not wait and not all(_is_ready(handles) for _, handles in [*_of_the_living(), *gone]):
+        _gone.extendleft(reversed(gone))
         return
     # In this order: what dies in between stays for the next time.
-    gone = [_gone.popleft() for _ in range(len(_gone))]
     due = _arrays(gone) - _arrays(_of_the_living())
     if not due:
         return
     wait_for_programs()  # one that reads an array may be running, and nobody wait for it but us
     for device, array in due:
         _native.release(device, array)
+
+
+def _taken() -> Iterator[tuple[str, Array]]:
+    """What is gone, without looking through what finalizers add to."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield _gone.popleft()
 
 
 def _of_the_living() -> list[tuple[str, Array]]:
