@@ -2,7 +2,6 @@
 
 import gc
 import os
-import threading
 from importlib import metadata
 
 import jaxtyping
@@ -37,36 +36,6 @@ gc.set_threshold(50_000, 20, 100)
 # How many compiled programs JAX may keep from module to module: so many that few modules compile
 # again the small programs of operations outside jit.
 _KEPT_PROGRAMS = 1000
-
-
-@pytest.fixture(autouse=True, scope="session")
-def shared_contexts():
-    """Programs share MLIR contexts, as newer JAX has them do by itself.
-
-    JAX 0.10 makes one for each, of 1.5 MB, which takes as long as lowering a small program.
-    """
-    import jax  # not before JAX_PLATFORMS is set
-
-    if jax.__version_info__ >= (0, 11):
-        yield
-        return
-    from jax._src.interpreters import mlir
-
-    make, of_thread = mlir.make_ir_context, threading.local()
-
-    def shared():
-        context, uses = getattr(of_thread, "latest", (None, _PROGRAMS_OF_A_CONTEXT))
-        if uses >= _PROGRAMS_OF_A_CONTEXT:
-            context, uses = make(), 0
-        of_thread.latest = context, uses + 1
-        return context
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mlir, "make_ir_context", shared)
-        yield
-
-
-_PROGRAMS_OF_A_CONTEXT = 10  # as many as there
 
 
 @pytest.fixture(scope="session")

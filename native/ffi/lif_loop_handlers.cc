@@ -31,35 +31,52 @@ constexpr int kMostParts = 8;
 // than this: they do not stay in the first cache.
 constexpr std::int64_t kCachedBytes = 96 * 1024;
 
-// Operands, or results, of a call, one after the other.
+// The parts that are a copy's of a call's operands, or of its results, one after the other.
 template <class Arrays>
 class InOrder {
  public:
-  explicit InOrder(const Arrays& arrays) : arrays_(arrays) {}
+  InOrder(const Arrays& arrays, std::int64_t copies, std::int64_t copy)
+      : arrays_(arrays), copies_(copies), copy_(copy) {}
 
-  // The part of the next array that is a copy's; null of an array without elements.
-  float* Next(std::int64_t copies, std::int64_t copy) {
-    if constexpr (std::is_same_v<Arrays, ffi::RemainingArgs>)
-      return Part(*arrays_.template get<F32>(at_++), copies, copy);
-    else
-      return Part(**arrays_.template get<F32>(at_++), copies, copy);
+  // Of the next array, that has `count` numbers for each copy.
+  float* Next(std::int64_t count) {
+    const std::size_t at = at_++;
+    if (at >= arrays_.size()) return Fail();
+    const auto found = arrays_.template get<F32>(at);
+    if (!found.has_value()) return Fail();
+    const F32 array = Value(*found);
+    if (static_cast<std::int64_t>(array.element_count()) != copies_ * count) return Fail();
+    return count == 0 ? nullptr : array.typed_data() + copy_ * count;
+  }
+  // The same, or null of an array without elements.
+  float* Optional(std::int64_t count) {
+    const bool there = at_ < arrays_.size() && arrays_.template get<F32>(at_).has_value();
+    const bool none = there && Value(*arrays_.template get<F32>(at_)).element_count() == 0;
+    return Next(none ? 0 : count);
   }
   template <class State>
-  State NextState(std::int64_t copies, std::int64_t copy) {
+  State NextState(const LifLoop& l) {
+    const std::int64_t count = static_cast<std::int64_t>(l.batch) * l.size;
     State state = {};
-    state.membrane = Next(copies, copy), state.current = Next(copies, copy);
-    state.recurrent = Next(copies, copy), state.spikes = Next(copies, copy);
+    state.membrane = Next(count), state.current = Next(count);
+    state.recurrent = Next(l.recurrent ? count : 0), state.spikes = Next(count);
     return state;
   }
+  // Whether all fitted, and none is left.
+  bool Fitted() const { return fitted_ && at_ == arrays_.size(); }
 
  private:
-  static float* Part(F32 array, std::int64_t copies, std::int64_t copy) {
-    const auto count = static_cast<std::int64_t>(array.element_count());
-    return count == 0 ? nullptr : array.typed_data() + copy * (count / copies);
+  float* Fail() {
+    fitted_ = false;
+    return nullptr;
   }
+  static F32 Value(const F32& array) { return array; }
+  static F32 Value(ffi::Result<F32> array) { return *array; }
 
   const Arrays& arrays_;
+  std::int64_t copies_, copy_;
   std::size_t at_ = 0;
+  bool fitted_ = true;
 };
 
 using Words = ffi::Span<const std::int64_t>;  // recurrent, detach, reset
@@ -94,79 +111,87 @@ int CachedRows(cuda::Stream stream, const LifLoop& l) {
   return static_cast<int>(std::clamp<std::int64_t>((most - other) / row, 0, l.size) / 4 * 4);
 }
 
-void RunOnHost(const LifLoopForward& call, int block, float* shared) {
-  RunLifLoopForward(call, block, shared);
+// What differs between the two passes.
+template <class Arrays, class Results>
+void Take(InOrder<Arrays>* from, InOrder<Results>* to, cuda::Stream, LifLoopForward* f) {
+  LifLoop& l = f->loop;
+  const std::int64_t n = l.size, all = l.time * l.batch * n;
+  f->drive = from->Next(all);
+  l.start = from->template NextState<LifLoopState>(l);
+  l.decays = from->Next(6 * n), l.weights = from->Next(l.recurrent ? n * n : 0);
+  l.bias = from->Optional(n);
+  f->spikes = to->Next(all), f->membranes = to->Next(all);
+  f->end = to->template NextState<LifLoopStateTo>(l);
 }
-void RunOnHost(const LifLoopBackward& call, int block, float* shared) {
-  RunLifLoopBackward(call, block, shared);
+template <class Arrays, class Results>
+void Take(InOrder<Arrays>* from, InOrder<Results>* to, cuda::Stream stream, LifLoopBackward* b) {
+  LifLoop& l = b->loop;
+  const std::int64_t n = l.size, all = l.time * l.batch * n;
+  l.cached = 0, l.cached = CachedRows(stream, l);  // from what is shared beside them
+  b->membranes = from->Next(all);
+  l.start.membrane = from->Next(l.batch * n), l.start.spikes = from->Next(l.batch * n);
+  l.decays = from->Next(6 * n), l.weights = from->Next(l.recurrent ? n * n : 0);
+  b->spikes_bar = from->Optional(all), b->membranes_bar = from->Optional(all);
+  b->end_bar = from->template NextState<LifLoopState>(l);
+  b->drive_bar = to->Next(all), b->feedback_bar = to->Next(l.recurrent ? all : 0);
+  b->start_bar = to->template NextState<LifLoopStateTo>(l);
+}
+
+const char* Kernel(const LifLoopForward&) { return "xbarax_lif_loop_forward"; }
+const char* Kernel(const LifLoopBackward&) { return "xbarax_lif_loop_backward"; }
+int Threads(const LifLoopForward& f) { return f.loop.samples * f.loop.size; }
+int Threads(const LifLoopBackward& b) { return b.loop.parts * b.loop.samples * b.loop.size; }
+int SharedFloats(const LifLoopForward& f) { return LifLoopForwardShared(f.loop); }
+int SharedFloats(const LifLoopBackward& b) { return LifLoopBackwardShared(b.loop); }
+void RunOnHost(const LifLoopForward& f, int block, float* shared) {
+  RunLifLoopForward(f, block, shared);
+}
+void RunOnHost(const LifLoopBackward& b, int block, float* shared) {
+  RunLifLoopBackward(b, block, shared);
 }
 
 // A stream of null is the host.
 template <class Call>
-ffi::Error RunOne(cuda::Stream stream, const Call& call, const char* kernel, int threads,
-                  int shared_floats) {
+ffi::Error RunOne(cuda::Stream stream, const Call& call) {
   const LifLoop& l = call.loop;
   if (l.batch == 0 || l.size == 0) return ffi::Error::Success();
   const int blocks = (l.batch + l.samples - 1) / l.samples;
-  const std::size_t floats = static_cast<std::size_t>(shared_floats);
+  const std::size_t floats = static_cast<std::size_t>(SharedFloats(call));
   if (stream == nullptr) {
     std::vector<float> shared(floats);
     for (int block = 0; block < blocks; ++block) RunOnHost(call, block, shared.data());
     return ffi::Error::Success();
   }
-  const int whole_warps = std::min((threads + 31) / 32 * 32, kMostThreads);
+  const int whole_warps = std::min((Threads(call) + 31) / 32 * 32, kMostThreads);
   const std::string why =
-      cuda::Run(stream, {kernel, static_cast<unsigned>(blocks), static_cast<unsigned>(whole_warps),
-                         floats * sizeof(float), &call});
+      cuda::Run(stream, {Kernel(call), static_cast<unsigned>(blocks),
+                         static_cast<unsigned>(whole_warps), floats * sizeof(float), &call});
   return why.empty() ? ffi::Error::Success() : ffi::Error::Internal("xbarax: " + why);
 }
 
-ffi::Error Forward(cuda::Stream stream, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                   Words words, Numbers numbers) {
-  LifLoopForward f = {};
-  LifLoop& l = f.loop;
-  std::int64_t n;
-  const Dims dims = args.get<F32>(0)->dimensions();
-  if (ffi::Error e = Describe(dims, words, numbers, &l, &n); e.failure()) return e;
-  for (std::int64_t i = 0; i < n; ++i) {
-    InOrder from(args);
-    InOrder to(rets);
-    f.drive = from.Next(n, i);
-    l.start = from.NextState<LifLoopState>(n, i);
-    l.decays = from.Next(n, i), l.weights = from.Next(n, i), l.bias = from.Next(n, i);
-    f.spikes = to.Next(n, i), f.membranes = to.Next(n, i);
-    f.end = to.NextState<LifLoopStateTo>(n, i);
-    const ffi::Error e =
-        RunOne(stream, f, "xbarax_lif_loop_forward", l.samples * l.size, LifLoopForwardShared(l));
-    if (e.failure()) return e;
+template <class Call>
+ffi::Error RunAll(cuda::Stream stream, ffi::RemainingArgs args, ffi::RemainingRets rets,
+                  Words words, Numbers numbers) {
+  Call call = {};
+  std::int64_t copies;
+  const auto first = args.get<F32>(0);
+  if (!first.has_value()) return ffi::Error::InvalidArgument("xbarax: a layer without operands");
+  const Dims dims = first->dimensions();
+  if (ffi::Error e = Describe(dims, words, numbers, &call.loop, &copies); e.failure()) return e;
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    InOrder from(args, copies, copy);
+    InOrder to(rets, copies, copy);
+    Take(&from, &to, stream, &call);
+    if (!from.Fitted() || !to.Fitted())
+      return ffi::Error::InvalidArgument("xbarax: operands or results that do not match " +
+                                         Shape(dims));
+    if (ffi::Error e = RunOne(stream, call); e.failure()) return e;
   }
   return ffi::Error::Success();
 }
 
-ffi::Error Backward(cuda::Stream stream, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                    Words words, Numbers numbers) {
-  LifLoopBackward b = {};
-  LifLoop& l = b.loop;
-  std::int64_t n;
-  const Dims dims = args.get<F32>(0)->dimensions();
-  if (ffi::Error e = Describe(dims, words, numbers, &l, &n); e.failure()) return e;
-  l.cached = CachedRows(stream, l);
-  for (std::int64_t i = 0; i < n; ++i) {
-    InOrder from(args);
-    InOrder to(rets);
-    b.membranes = from.Next(n, i);
-    l.start.membrane = from.Next(n, i), l.start.spikes = from.Next(n, i);
-    l.decays = from.Next(n, i), l.weights = from.Next(n, i);
-    b.spikes_bar = from.Next(n, i), b.membranes_bar = from.Next(n, i);
-    b.end_bar = from.NextState<LifLoopState>(n, i);
-    b.drive_bar = to.Next(n, i), b.feedback_bar = to.Next(n, i);
-    b.start_bar = to.NextState<LifLoopStateTo>(n, i);
-    const ffi::Error e = RunOne(stream, b, "xbarax_lif_loop_backward", l.parts * l.samples * l.size,
-                                LifLoopBackwardShared(l));
-    if (e.failure()) return e;
-  }
-  return ffi::Error::Success();
-}
+constexpr auto Forward = RunAll<LifLoopForward>;
+constexpr auto Backward = RunAll<LifLoopBackward>;
 
 template <auto run>
 ffi::Error OnHost(ffi::RemainingArgs args, ffi::RemainingRets rets, Words words, Numbers numbers) {

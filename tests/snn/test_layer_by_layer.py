@@ -10,6 +10,7 @@ from tests.snn.test_fused import as_implemented, assert_near, lively, outcome
 from tests.snn.test_unroll import random_spikes
 from xbarax import _kernels, snn
 from xbarax.snn import _fused, network
+from xbarax.snn._chain import described
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +93,15 @@ def test_what_is_no_number_stays_so():
     found, expected = (snn.unroll(as_implemented(NET, how), params, xs)[0] for how in WAYS)
     assert np.isnan(expected).any()
     np.testing.assert_array_equal(found, expected)
+
+
+def test_operands_that_do_not_match_are_refused():
+    layer, drive = described(snn.LIF(7)), jnp.zeros((3, 2, 7))
+    state = [jnp.zeros((2, 7)), jnp.zeros((2, 7)), jnp.zeros((2, 6))]
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"do not match float32\[3,2,7\]"):
+        jax.block_until_ready(
+            _kernels.lif_loop_forward(layer, drive, state, np.zeros((6, 7), np.float32), None, None)
+        )
 
 
 def test_a_gpu_without_kernels_is_named(monkeypatch):

@@ -12,8 +12,11 @@ from jax import numpy as jnp
 
 from xbarax._kernels._lif import RESETS, LifLayer
 
-MOST_NEURONS = 4096
-"""Of a layer, whose state is in the memory that a block's threads share: 24 bytes each."""
+MOST_NEURONS = 2048
+"""Of a layer, whose state is in memory that a block's threads share: 24 bytes each of 48 KiB.
+
+Every GPU has that much; many have twice as much, or more.
+"""
 
 
 def lif_loop_forward(

@@ -154,7 +154,7 @@ class LIF(AbstractNeuron):
         `SuperSpike`, and with recurrent weights that are a plain array, an ideal crossbar, or
         one on a simulated chip with linear devices and converters that do not clip (input weights
         may be any). Neighbouring layers run as one, their spikes as bits. On NVIDIA GPUs: with
-        `SuperSpike`, up to 4096 neurons, and recurrent weights that are a plain array or an ideal
+        `SuperSpike`, up to 2048 neurons, and recurrent weights that are a plain array or an ideal
         crossbar; each layer is one kernel for all steps.
 
     Raises:
