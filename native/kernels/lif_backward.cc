@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -49,10 +50,37 @@ struct Gathered {
   }
 };
 
+constexpr std::size_t kListed = std::size_t{1} << 14;  // events at a time
+
+// So many steps' derivatives by a layer's drive are collected before they are multiplied with the
+// inputs: where the gradient is too large for the second cache, beside all else.
+inline std::size_t CollectedSteps(const LifLayer& layer) {
+  const bool large = layer.inputs * Padded(layer.size) * sizeof(float) > std::size_t{1} << 18;
+  return large ? 16 : 1;
+}
+
+// Room for the events of what is collected.
+struct Lists {
+  std::vector<std::uint32_t> numbers, listed, begins, ends;
+  Row factors, listed_factors;
+
+  void Grow(std::size_t inputs, std::size_t rows) {
+    begins.resize(std::max(begins.size(), inputs + 1)), ends.resize(std::max(ends.size(), rows));
+    const std::size_t events = std::max(numbers.size(), std::max(inputs, kListed));
+    numbers.resize(events), listed.resize(events);
+    factors.resize(events), listed_factors.resize(events);
+  }
+  LifCollectedRoom Get() {
+    return {ends.size(),   numbers.size(), numbers.data(), listed.data(),
+            begins.data(), ends.data(),    factors.data(), listed_factors.data()};
+  }
+};
+
 struct BackwardWorker {
   std::vector<Samples> gradients;
   std::vector<Row> drive, feedback;  // derivatives by these, of a block
   std::vector<Row> below, before;    // by the spikes of the layer below, and of the step before
+  Lists lists;
   std::vector<Gathered>* gathered;
   Scratch scratch;
   Reading reading;
@@ -68,9 +96,11 @@ struct BackwardWorker {
       membranes.emplace_back(steps * block * layer.size);
       const std::size_t width = Padded(layer.size);
       gradients.emplace_back(width, block);
-      drive.emplace_back(width * block), feedback.emplace_back(width * block);
+      drive.emplace_back(CollectedSteps(layer) * width * block);
+      feedback.emplace_back(width * block);
       before.emplace_back(width * block);
       below.emplace_back(Padded(layer.inputs) * block);
+      if (CollectedSteps(layer) > 1) lists.Grow(layer.inputs, CollectedSteps(layer) * block);
     }
   }
 };
@@ -111,6 +141,8 @@ class LayerStepBack {
                                  p.width(), matmul_);
     }
     Descend(w, layer, t, first, samples);
+    const std::size_t collected = CollectedSteps(chain_.layers[layer]);
+    if (collected > 1 && t % collected == 0) Gather(w, layer, t, first, samples);
   }
 
  private:
@@ -120,7 +152,7 @@ class LayerStepBack {
     if (layer == 0 && xs_ == nullptr) return;
     const Prepared& p = layers_[layer];
     const std::size_t row = t * chain_.batch + first;
-    const float* drive = w->drive[layer].data();
+    const float* drive = DriveAt(w, layer, t, samples);
     if (layer == 0 && chain_.driven()) {
       for (std::size_t b = 0; b < samples; ++b)
         std::copy_n(drive + b * p.width(), p.size(), xs_ + (row + b) * p.size());
@@ -151,14 +183,7 @@ class LayerStepBack {
     };
     LifBackwardStep step = {};
     step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
-    step.inputs.size = p.inputs;
-    if (layer > 0) {
-      step.inputs.below = trace_.spikes[layer - 1] + row * WordsOf(p.inputs);
-    } else if (!chain_.driven()) {
-      step.inputs.xs = chain_.xs + row * p.inputs;
-      step.inputs.events = trace_.events + row * EventWords(p.inputs);
-      step.inputs.half = chain_.layers[0].input_reads.half;
-    }
+    step.inputs = InputsAt(layer, t, first);
     const LifState& start = chain_.layers[layer].state;
     const std::size_t segment = trace_.segment;
     step.membranes = MembranesAt(*w, layer, t, first, samples);
@@ -179,13 +204,43 @@ class LayerStepBack {
     if (t + 1 == chain_.steps || p.neurons.recurrent) step.before_bar = w->before[layer].data();
     if (!last) step.above_bar = w->below[layer + 1].data();
     step.gradients = w->gradients[layer].Rows();
-    step.drive = w->drive[layer].data(), step.feedback = w->feedback[layer].data();
+    step.drive = DriveAt(w, layer, t, samples), step.feedback = w->feedback[layer].data();
     Gathered& to = (*w->gathered)[layer];
     const auto wanted = [](Row& rows) { return rows.empty() ? nullptr : rows.data(); };
-    step.input = wanted(to.input), step.recurrent = wanted(to.recurrent);
+    if (CollectedSteps(chain_.layers[layer]) == 1) step.input = wanted(to.input);
+    step.recurrent = wanted(to.recurrent);
     step.input_bias = wanted(to.input_bias), step.recurrent_bias = wanted(to.recurrent_bias);
     step.scratch = w->scratch.Get();
     loops_.backward(step);
+  }
+
+  float* DriveAt(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t samples) const {
+    const std::size_t place = t % CollectedSteps(chain_.layers[layer]);
+    return w->drive[layer].data() + place * samples * layers_[layer].width();
+  }
+
+  // Adds to the gradient by the input weights what was collected from step t on.
+  void Gather(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
+              std::size_t samples) const {
+    Row& to = (*w->gathered)[layer].input;
+    if (to.empty()) return;
+    const std::size_t steps = std::min(CollectedSteps(chain_.layers[layer]), chain_.steps - t);
+    loops_.gather({&layers_[layer].neurons, steps, samples, InputsAt(layer, t, first), chain_.batch,
+                   w->drive[layer].data(), to.data(), w->lists.Get()});
+  }
+
+  LifInputs InputsAt(std::size_t layer, std::size_t t, std::size_t first) const {
+    const std::size_t row = t * chain_.batch + first;
+    LifInputs inputs = {};
+    inputs.size = layers_[layer].inputs;
+    if (layer > 0) {
+      inputs.below = trace_.spikes[layer - 1] + row * WordsOf(inputs.size);
+    } else if (!chain_.driven()) {
+      inputs.xs = chain_.xs + row * inputs.size;
+      inputs.events = trace_.events + row * EventWords(inputs.size);
+      inputs.half = chain_.layers[0].input_reads.half;
+    }
+    return inputs;
   }
 
   // Of a block: where they were kept, or where they are since the step was run again.

@@ -94,10 +94,30 @@ struct LifBackwardStep {
   LifScratch scratch;
 };
 
+// Room for lists of so many rows, and events: at least those of a sample.
+struct LifCollectedRoom {
+  std::size_t rows, events;
+  std::uint32_t *numbers, *listed, *begins, *ends;  // begins: one more than there are inputs
+  float *factors, *listed_factors;
+};
+
+// Rows of some steps of a block of samples, and the inputs whose events they belong to.
+struct LifCollected {
+  const LifNeurons* neurons;
+  std::size_t steps, samples;
+  LifInputs inputs;   // at the first of the steps
+  std::size_t apart;  // rows of inputs from one step to the next
+  const float* rows;  // [steps][samples], padded
+  float* matrix;      // transposed: padded rows, one for each input, that are added to
+  LifCollectedRoom room;
+};
+
 struct LifLoops {
   std::size_t lanes;
   void (*forward)(const LifForwardStep& step);
   void (*backward)(const LifBackwardStep& step);
+  // Adds the products of rows and their events to a matrix.
+  void (*gather)(const LifCollected& collected);
 };
 
 namespace baseline {

@@ -25,6 +25,7 @@ class Gpu:
 
 @pytest.fixture
 def a_gpu(monkeypatch):
+    _library.library()  # tests put others in the place of what loads it
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(jax, "local_devices", lambda: [Gpu])
 
