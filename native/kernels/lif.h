@@ -36,14 +36,6 @@ struct LifReads {
   float half;  // of the levels of the inputs' converters, from 0 to 1; 0: they are exact
 };
 
-// (batch, size) each; `recurrent` only where the layer is.
-struct LifState {
-  const float *membrane, *current, *recurrent, *spikes;
-};
-struct LifStateTo {
-  float *membrane, *current, *recurrent, *spikes;
-};
-
 struct LifLayer {
   std::size_t inputs, size;
   bool recurrent, detach;
@@ -69,7 +61,8 @@ struct LifChain {
 // What the forward pass leaves for the backward one: the membranes of all steps but the first
 // `again`, which the backward pass runs again; or, where `segment` is not 0, states at the
 // beginning of each so many steps, from which it runs all segments again. Null where it is not
-// wanted.
+// wanted. Where all membranes are there, others may look at them; else how numbers are arranged,
+// and which of the rest are written, is between the two passes.
 struct LifTrace {
   std::size_t segment = 0, again = 0;
   std::uint32_t* events;               // (steps, batch, event words): of `xs`

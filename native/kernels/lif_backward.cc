@@ -7,6 +7,7 @@
 
 #include "kernels/lif.h"
 #include "kernels/lif_blocks.h"
+#include "kernels/lif_few_chain.h"
 #include "kernels/lif_step.h"
 #include "kernels/matmul.h"
 
@@ -311,6 +312,8 @@ using lif::Prepared;
 
 void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangents& cotangents,
                  const LifResults& results, Executor& executor, const LifLoops& loops) {
+  if (lif::AreFew(chain, loops))
+    return lif::FewBackward(chain, trace, cotangents, results, executor, loops);
   std::vector<Prepared> layers;
   for (const LifLayer& layer : chain.layers)
     layers.push_back(lif::Prepare(layer, trace.segment != 0 || trace.again != 0));
@@ -322,7 +325,7 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
     for (std::size_t l = 0; l < layers.size(); ++l)
       task.emplace_back(chain.layers[l], results.parameters[l]);
   ForEachBlock(
-      chain.batch, tasks, executor,
+      chain.batch, tasks, lif::kBlock, executor,
       [&](std::size_t task, std::size_t block) {
         return BackwardWorker(chain, trace, &gathered[task], block);
       },

@@ -162,18 +162,18 @@ inline std::size_t Tasks(const LifChain& chain, const Executor& executor) {
   return std::max<std::size_t>(1, std::min({chain.batch, worth, executor.threads()}));
 }
 
-// Calls body(task, first, samples) for blocks of the samples of each task. Throws, once all have
-// ended, what a body threw: threads of a pool must not.
+// Calls body(worker, first, samples) for blocks of at most so many samples of each task, which
+// makes its worker. Throws, once all have ended, what a body threw: threads of a pool must not.
 template <class Make, class Body>
-void ForEachBlock(std::size_t batch, std::size_t tasks, Executor& executor, const Make& make,
-                  const Body& body) {
+void ForEachBlock(std::size_t batch, std::size_t tasks, std::size_t block, Executor& executor,
+                  const Make& make, const Body& body) {
   std::atomic<bool> failed{false};
   const auto task = [&](std::size_t number) {
     try {
       const std::size_t begin = number * batch / tasks, end = (number + 1) * batch / tasks;
-      auto worker = make(number, std::min(kBlock, end - begin));
-      for (std::size_t first = begin; first < end; first += kBlock)
-        body(worker, first, std::min(kBlock, end - first));
+      auto worker = make(number, std::min(block, end - begin));
+      for (std::size_t first = begin; first < end; first += block)
+        body(worker, first, std::min(block, end - first));
     } catch (const std::bad_alloc&) {
       failed = true;
     }

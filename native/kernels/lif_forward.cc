@@ -4,6 +4,7 @@
 #include "kernels/isa.h"
 #include "kernels/lif.h"
 #include "kernels/lif_blocks.h"
+#include "kernels/lif_few_chain.h"
 #include "kernels/lif_step.h"
 
 namespace xbarax {
@@ -12,11 +13,13 @@ using lif::ForwardWorker, lif::LayerStep, lif::Prepared;
 
 void LifForward(const LifChain& chain, float* spikes, const std::vector<LifStateTo>& states,
                 const LifTrace& trace, Executor& executor, const LifLoops& loops) {
+  if (lif::AreFew(chain, loops))
+    return lif::FewForward(chain, spikes, states, trace, executor, loops);
   std::vector<Prepared> layers;
   for (const LifLayer& layer : chain.layers) layers.push_back(lif::Prepare(layer, true));
   const LayerStep step(chain, layers, trace, loops, spikes);
   lif::ForEachBlock(
-      chain.batch, lif::Tasks(chain, executor), executor,
+      chain.batch, lif::Tasks(chain, executor), lif::kBlock, executor,
       [&](std::size_t, std::size_t block) { return ForwardWorker(chain, block); },
       [&](ForwardWorker& w, std::size_t first, std::size_t samples) {
         for (std::size_t l = 0; l < layers.size(); ++l)

@@ -248,6 +248,6 @@ void BackwardAny(const LifBackwardStep& s) {
 
 }  // namespace
 
-extern const LifLoops kLifLoops = {kLanes, ForwardAny, BackwardAny, GatherCollected};
+extern const LifLoops kLifLoops = {kLanes, ForwardAny, BackwardAny, GatherCollected, &kLifFewLoops};
 
 }  // namespace xbarax::XBARAX_ISA

@@ -12,6 +12,14 @@ namespace xbarax {
 
 enum class Reset { kZero, kSubtract, kNone };
 
+// (batch, size) each; `recurrent` only where the layer is.
+struct LifState {
+  const float *membrane, *current, *recurrent, *spikes;
+};
+struct LifStateTo {
+  float *membrane, *current, *recurrent, *spikes;
+};
+
 // What a layer's neurons have in common, and the decay constants of each: padded rows.
 struct LifNeurons {
   std::size_t size, width;
@@ -112,23 +120,29 @@ struct LifCollected {
   LifCollectedRoom room;
 };
 
+struct LifFewLoops;  // of lif_few.h
+
 struct LifLoops {
   std::size_t lanes;
   void (*forward)(const LifForwardStep& step);
   void (*backward)(const LifBackwardStep& step);
   // Adds the products of rows and their events to a matrix.
   void (*gather)(const LifCollected& collected);
+  const LifFewLoops* few;  // null: chains of few neurons are run as others are
 };
 
 namespace baseline {
 extern const LifLoops kLifLoops;
-}
+extern const LifFewLoops kLifFewLoops;
+}  // namespace baseline
 namespace avx2 {
 extern const LifLoops kLifLoops;
-}
+extern const LifFewLoops kLifFewLoops;
+}  // namespace avx2
 namespace avx512 {
 extern const LifLoops kLifLoops;
-}
+extern const LifFewLoops kLifFewLoops;
+}  // namespace avx512
 
 // The loops for the processor that this runs on.
 const LifLoops& BestLifLoops();

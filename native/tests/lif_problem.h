@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/lif.h"
+#include "kernels/lif_few_chain.h"
 #include "tests/check.h"
 #include "tests/numbers.h"
 
@@ -31,6 +32,7 @@ struct Problem {
   std::vector<std::vector<std::uint32_t>> bits;
   std::vector<std::uint32_t> events;
   Floats xs, xs_gradient, spikes, spikes_bar;
+  bool has_bits = true;
 
   Problem(const Settings& s, std::size_t steps, std::size_t batch,
           const std::vector<std::size_t>& sizes, std::uint32_t seed, float rate) {
@@ -121,6 +123,7 @@ struct Problem {
       results.parameters.push_back({pointer(g[0]), pointer(g[1]), pointer(g[2]), pointer(g[3])});
       results.states.push_back(State(&state_gradients[l]));
     }
+    has_bits = !lif::AreFew(chain, loops);
     LifForward(chain, spikes.data(), to, trace, executor, loops);
     LifBackward(chain, trace, given, results, executor, loops);
   }
@@ -134,7 +137,7 @@ inline void Close(const Floats& found, const Doubles& expected, double tolerance
     CHECK(std::fabs(found[k] - expected[k]) <= tolerance * largest);
 }
 
-double At(const Floats& f, std::size_t k) { return f.empty() ? 0.0 : f[k]; }
+inline double At(const Floats& f, std::size_t k) { return f.empty() ? 0.0 : f[k]; }
 
 // The membranes are those of the equations, from the spikes that were found: no spike that rounding
 // decides hides an error, and none that is found is beside its threshold. Then the derivatives.
@@ -142,9 +145,10 @@ inline void IsTheEquations(Problem* p, const Settings& s) {
   const LifChain& chain = p->chain;
   const std::size_t steps = chain.steps, batch = chain.batch;
   const auto spike = [&](std::size_t l, std::size_t t, std::size_t b, std::size_t k) -> double {
-    const std::size_t n = chain.layers[l].size;
-    const std::uint32_t word = p->bits[l][(t * batch + b) * WordsOf(n) + k / 32];
-    return word >> k % 32 & 1;
+    const std::size_t n = chain.layers[l].size, row = t * batch + b;
+    const bool above = p->membranes[l][row * n + k] - chain.layers[l].threshold > 0;
+    if (p->has_bits) CHECK((p->bits[l][row * WordsOf(n) + k / 32] >> k % 32 & 1) == above);
+    return above;
   };
   std::vector<Doubles> below;  // by the spikes of the layer below, of the layer that was last
   for (std::size_t l = chain.layers.size(); l-- > 0;) {

@@ -46,7 +46,9 @@ void ReadsArrays(Executor& executor, std::size_t batch) {
     layer.input_reads = instead(&layer.parameters.input, layer.inputs, layer.size);
     layer.recurrent_reads = instead(&layer.parameters.recurrent, layer.size, layer.size);
   }
-  plain.Run(executor), read.Run(executor);
+  LifLoops loops = BestLifLoops();
+  loops.few = nullptr;  // products by events in both
+  plain.Run(executor, loops), read.Run(executor, loops);
   CHECK(plain.spikes == read.spikes);
   const auto same = [](const std::vector<Floats>& found, const std::vector<Floats>& expected) {
     for (std::size_t k = 0; k < 4; ++k)
@@ -61,26 +63,29 @@ void ReadsArrays(Executor& executor, std::size_t batch) {
 
 // Enough work for several tasks.
 void AgreesInTasks(Executor& executor) {
-  for (bool driven : {false, true}) {
-    const Settings s = {Reset::kZero, true, true, true, driven};
-    Problem p(s, 20, 51, {10, 40, 20}, 3, 0.1f);
-    p.Run(executor);
-    IsTheEquations(&p, s);
-  }
+  LifLoops loops = BestLifLoops();
+  for (bool few : {true, false})
+    for (bool driven : {false, true}) {
+      const Settings s = {Reset::kZero, true, true, true, driven};
+      Problem p(s, 20, 51, {10, 40, 20}, 3, 0.1f);
+      if (!few) loops.few = nullptr;
+      p.Run(executor, loops);
+      IsTheEquations(&p, s);
+    }
 }
 
 // Eight chains at once on a pool of two threads, as XLA runs what is independent.
-void ManyAtOnce() {
+void ManyAtOnce(const LifLoops& loops) {
   test::Pool pool(2);
   std::vector<std::thread> callers;
   for (std::uint32_t caller = 0; caller < 8; ++caller)
-    callers.emplace_back([&pool, caller] {
+    callers.emplace_back([&pool, &loops, caller] {
       const Settings s = {Reset::kZero, true, true, false, false};
       Problem p(s, 4, 70, {8, 30, 20}, caller, 0.2f);
-      p.Run(pool);
+      p.Run(pool, loops);
       const Floats first = p.gradients[0][0];
       for (int round = 0; round < 125; ++round) {
-        p.Run(pool);
+        p.Run(pool, loops);
         if (p.gradients[0][0] != first) return CHECK(false);
       }
     });
@@ -98,6 +103,9 @@ int main() {
   for (std::size_t batch : {1, 51}) xbarax::ReadsArrays(pool, batch);
   CHECK(busy.waiting() > 0);
   busy.RunAll();
-  xbarax::ManyAtOnce();
+  xbarax::LifLoops loops = xbarax::BestLifLoops();
+  xbarax::ManyAtOnce(loops);
+  loops.few = nullptr;
+  xbarax::ManyAtOnce(loops);
   return xbarax::test::Result();
 }

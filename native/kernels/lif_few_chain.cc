@@ -1,0 +1,184 @@
+#include "kernels/lif_few_chain.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/lif_blocks.h"
+#include "kernels/lif_few.h"
+
+namespace xbarax::lif {
+namespace {
+
+// Products of a sample and step, of all layers' weights: at most, and where few of the lanes have a
+// sample.
+constexpr std::size_t kFewProducts = 4096, kFewProductsASample = 320;
+
+std::size_t Products(const LifLayer& layer) {
+  const std::size_t inputs = layer.parameters.input == nullptr ? 0 : layer.inputs;
+  return layer.size * (inputs + (layer.recurrent ? layer.size : 0));
+}
+
+bool IsRead(const LifLayer& layer) {
+  return layer.input_reads.forward != nullptr || layer.recurrent_reads.forward != nullptr;
+}
+
+// A chain as its loops take it.
+struct Few {
+  std::vector<Row> rows;
+  std::vector<LifFewLayer> layers;
+  LifFewChain chain;
+
+  Few(const LifChain& from, const LifTrace& trace, bool backward, bool with_xs) {
+    rows.reserve(6 * from.layers.size());
+    const auto padded = [&](const float* matrix, std::size_t count, std::size_t size) {
+      rows.push_back(Pad(matrix, count, size, FewPadded(size)));
+      return rows.back().data();
+    };
+    const auto transposed = [&](const float* matrix, std::size_t size, std::size_t inputs) {
+      rows.push_back(Transpose(matrix, size, inputs, FewPadded(size)));
+      return rows.back().data();
+    };
+    const auto bias = [&](const float* row, std::size_t size) {
+      if (row != nullptr) return padded(row, 1, size);
+      rows.emplace_back(FewPadded(size));
+      return rows.back().data();
+    };
+    for (std::size_t l = 0; l < from.layers.size(); ++l) {
+      const LifLayer& given = from.layers[l];
+      const LifParameters& p = given.parameters;
+      const std::size_t size = given.size, inputs = given.inputs;
+      LifFewLayer layer = {};
+      layer.inputs = inputs, layer.size = size;
+      layer.gain = given.gain, layer.threshold = given.threshold;
+      layer.steepness = given.steepness, layer.reset = given.reset;
+      layer.has_feedback = given.recurrent, layer.detach = given.detach;
+      layer.decays = given.decays;
+      if (p.input != nullptr) layer.input = transposed(p.input, size, inputs);
+      if (p.recurrent != nullptr) layer.recurrent = transposed(p.recurrent, size, size);
+      layer.input_bias = bias(p.input_bias, size);
+      layer.recurrent_bias = bias(p.recurrent_bias, size);
+      if (backward && p.input != nullptr && (l > 0 || with_xs))
+        layer.input_back = padded(p.input, size, inputs);
+      if (backward && p.recurrent != nullptr)
+        layer.recurrent_back = padded(p.recurrent, size, size);
+      layer.start = given.state;
+      layer.membranes = trace.membranes[l];
+      if (trace.segment != 0) layer.kept = trace.states[l];
+      layers.push_back(layer);
+    }
+    chain = {from.steps, from.batch,    trace.segment, trace.again,
+             from.xs,    layers.data(), layers.size(), trace.again != 0};
+  }
+};
+
+struct FewWorker {
+  Row floats;
+  std::vector<std::uint32_t> numbers;
+  LifFewRoom room;
+
+  FewWorker(const LifFewChain& chain, const LifFewLoops& loops, bool backward) {
+    const LifFewRoom taken = loops.room(chain, backward);
+    floats.resize(taken.floats_taken), numbers.resize(taken.numbers_taken);
+    room = {floats.data(), numbers.data(), 0, 0};
+  }
+};
+
+// No more than there are vectors of samples.
+std::size_t FewTasks(const LifChain& chain, const Executor& executor, std::size_t lanes) {
+  return std::max<std::size_t>(1,
+                               std::min(Tasks(chain, executor), (chain.batch + lanes - 1) / lanes));
+}
+
+// The gradients by a layer's parameters, as a task gathers them: vectors.
+struct FewGathered {
+  Row input, recurrent, input_bias, recurrent_bias;
+
+  FewGathered(const LifLayer& layer, const LifGradientsTo& wanted, std::size_t lanes) {
+    const std::size_t row = layer.size * lanes;
+    if (wanted.input != nullptr) input.resize(layer.inputs * row);
+    if (wanted.recurrent != nullptr) recurrent.resize(layer.size * row);
+    if (wanted.input_bias != nullptr) input_bias.resize(row);
+    if (wanted.recurrent_bias != nullptr) recurrent_bias.resize(row);
+  }
+};
+
+// The sum of what all tasks gathered, (inputs, size, lanes) each, as (size, inputs).
+void FewSum(const std::vector<std::vector<FewGathered>>& tasks, std::size_t layer,
+            Row FewGathered::* which, std::size_t inputs, std::size_t size, std::size_t lanes,
+            float* to) {
+  if (to == nullptr) return;
+  for (std::size_t i = 0; i < inputs; ++i)
+    for (std::size_t n = 0; n < size; ++n) {
+      float sum = 0;
+      for (const std::vector<FewGathered>& task : tasks) {
+        const float* vector = (task[layer].*which).data() + (i * size + n) * lanes;
+        for (std::size_t lane = 0; lane < lanes; ++lane) sum += vector[lane];
+      }
+      to[n * inputs + i] = sum;
+    }
+}
+
+}  // namespace
+
+bool AreFew(const LifChain& chain, const LifLoops& loops) {
+  if (loops.few == nullptr || chain.layers.size() > kFewLayers) return false;
+  std::size_t products = 0;
+  for (const LifLayer& layer : chain.layers) {
+    if (IsRead(layer)) return false;
+    products += Products(layer);
+  }
+  return products <= std::min(kFewProducts, chain.batch * kFewProductsASample);
+}
+
+void FewForward(const LifChain& chain, float* spikes, const std::vector<LifStateTo>& states,
+                const LifTrace& trace, Executor& executor, const LifLoops& loops) {
+  const Few few(chain, trace, false, false);
+  ForEachBlock(
+      chain.batch, FewTasks(chain, executor, loops.lanes), kFewVectors * loops.lanes, executor,
+      [&](std::size_t, std::size_t) { return FewWorker(few.chain, *loops.few, false); },
+      [&](FewWorker& w, std::size_t first, std::size_t samples) {
+        loops.few->forward(few.chain, {spikes, states.data()}, first, samples, w.room);
+      });
+}
+
+void FewBackward(const LifChain& chain, const LifTrace& trace, const LifCotangents& cotangents,
+                 const LifResults& results, Executor& executor, const LifLoops& loops) {
+  const Few few(chain, trace, true, results.xs != nullptr);
+  const std::size_t tasks = FewTasks(chain, executor, loops.lanes);
+  std::vector<std::vector<FewGathered>> gathered(tasks);
+  std::vector<std::vector<LifFewGradients>> gradients(tasks);
+  for (std::size_t task = 0; task < tasks; ++task)
+    for (std::size_t l = 0; l < chain.layers.size(); ++l) {
+      gathered[task].emplace_back(chain.layers[l], results.parameters[l], loops.lanes);
+      FewGathered& g = gathered[task].back();
+      const auto wanted = [](Row& row) { return row.empty() ? nullptr : row.data(); };
+      gradients[task].push_back(
+          {cotangents.hidden[l], cotangents.membranes[l], cotangents.states[l], results.states[l],
+           wanted(g.input), wanted(g.recurrent), wanted(g.input_bias), wanted(g.recurrent_bias)});
+    }
+  struct Worker {
+    FewWorker room;
+    LifFewBackward to;
+  };
+  ForEachBlock(
+      chain.batch, tasks, kFewVectors * loops.lanes, executor,
+      [&](std::size_t task, std::size_t) {
+        return Worker{FewWorker(few.chain, *loops.few, true),
+                      {cotangents.spikes, results.xs, gradients[task].data()}};
+      },
+      [&](Worker& w, std::size_t first, std::size_t samples) {
+        loops.few->backward(few.chain, w.to, first, samples, w.room.room);
+      });
+  for (std::size_t l = 0; l < chain.layers.size(); ++l) {
+    const LifGradientsTo& to = results.parameters[l];
+    const std::size_t inputs = chain.layers[l].inputs, size = chain.layers[l].size;
+    FewSum(gathered, l, &FewGathered::input, inputs, size, loops.lanes, to.input);
+    FewSum(gathered, l, &FewGathered::recurrent, size, size, loops.lanes, to.recurrent);
+    FewSum(gathered, l, &FewGathered::input_bias, 1, size, loops.lanes, to.input_bias);
+    FewSum(gathered, l, &FewGathered::recurrent_bias, 1, size, loops.lanes, to.recurrent_bias);
+  }
+}
+
+}  // namespace xbarax::lif
