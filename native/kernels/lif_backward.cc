@@ -290,18 +290,18 @@ void RunAgain(const LifChain& chain, const std::vector<Prepared>& layers, const 
 
 // The sum of what all tasks gathered, (inputs, width) each, as (size, inputs).
 void Sum(const std::vector<std::vector<Gathered>>& tasks, std::size_t layer, Row Gathered::* which,
-         std::size_t inputs, std::size_t size, float* to) {
+         std::size_t inputs, std::size_t size, float* to, Executor& executor) {
   if (to == nullptr) return;
   const std::size_t width = Padded(size);
-  for (std::size_t i = 0; i < inputs; i += kSquare)
+  InPieces(inputs, size, executor, [&](std::size_t begin, std::size_t end) {
     for (std::size_t n = 0; n < size; n += kSquare)
-      for (std::size_t k = n; k < std::min(size, n + kSquare); ++k)
-        for (std::size_t j = i; j < std::min(inputs, i + kSquare); ++j) {
-          float sum = 0;
-          for (const std::vector<Gathered>& task : tasks)
-            sum += (task[layer].*which)[j * width + k];
-          to[k * inputs + j] = sum;
-        }
+      for (std::size_t i = begin; i < end; i += kSquare) {
+        Square square(std::min(kSquare, end - i), std::min(kSquare, size - n));
+        for (const std::vector<Gathered>& task : tasks)
+          square.Add((task[layer].*which).data() + i * width + n, width);
+        square.Transpose(to + n * inputs + i, inputs);
+      }
+  });
 }
 
 }  // namespace
@@ -316,17 +316,16 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
     return lif::FewBackward(chain, trace, cotangents, results, executor, loops);
   std::vector<Prepared> layers;
   for (const LifLayer& layer : chain.layers)
-    layers.push_back(lif::Prepare(layer, trace.segment != 0 || trace.again != 0));
+    layers.push_back(lif::Prepare(layer, trace.segment != 0 || trace.again != 0, executor));
   const LayerStep again(chain, layers, trace, loops, nullptr);
   const LayerStepBack step(chain, layers, trace, cotangents, results.xs, loops);
   const std::size_t tasks = lif::Tasks(chain, executor);
   std::vector<std::vector<Gathered>> gathered(tasks);
-  for (std::vector<Gathered>& task : gathered)
-    for (std::size_t l = 0; l < layers.size(); ++l)
-      task.emplace_back(chain.layers[l], results.parameters[l]);
   ForEachBlock(
       chain.batch, tasks, lif::kBlock, executor,
       [&](std::size_t task, std::size_t block) {
+        for (std::size_t l = 0; l < layers.size(); ++l)
+          gathered[task].emplace_back(chain.layers[l], results.parameters[l]);
         return BackwardWorker(chain, trace, &gathered[task], block);
       },
       [&](BackwardWorker& w, std::size_t first, std::size_t samples) {
@@ -357,10 +356,10 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
   for (std::size_t l = 0; l < layers.size(); ++l) {
     const LifGradientsTo& to = results.parameters[l];
     const std::size_t inputs = layers[l].inputs, size = layers[l].size();
-    lif::Sum(gathered, l, &Gathered::input, inputs, size, to.input);
-    lif::Sum(gathered, l, &Gathered::recurrent, size, size, to.recurrent);
-    lif::Sum(gathered, l, &Gathered::input_bias, 1, size, to.input_bias);
-    lif::Sum(gathered, l, &Gathered::recurrent_bias, 1, size, to.recurrent_bias);
+    lif::Sum(gathered, l, &Gathered::input, inputs, size, to.input, executor);
+    lif::Sum(gathered, l, &Gathered::recurrent, size, size, to.recurrent, executor);
+    lif::Sum(gathered, l, &Gathered::input_bias, 1, size, to.input_bias, executor);
+    lif::Sum(gathered, l, &Gathered::recurrent_bias, 1, size, to.recurrent_bias, executor);
   }
 }
 

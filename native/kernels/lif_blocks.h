@@ -49,17 +49,60 @@ inline Row Pad(const float* rows, std::size_t count, std::size_t size, std::size
   return padded;
 }
 
-constexpr std::size_t kSquare = 16;  // is transposed at a time, so that its lines stay in the cache
+// So many rows and columns of a matrix are transposed at a time. Lines of the cache are read and
+// written whole: those of large matrices with rows of some power of two displace each other.
+constexpr std::size_t kSquare = 16;
+
+struct Square {
+  float numbers[kSquare][kSquare] = {};
+  std::size_t rows, columns;
+
+  Square(std::size_t rows, std::size_t columns) : rows(rows), columns(columns) {}
+  bool whole() const { return rows == kSquare && columns == kSquare; }
+  void Add(const float* from, std::size_t apart) {
+    const auto add = [&](std::size_t rows, std::size_t columns) {
+      for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t c = 0; c < columns; ++c) numbers[r][c] += from[r * apart + c];
+    };
+    whole() ? add(kSquare, kSquare) : add(rows, columns);  // constants are vectors
+  }
+  void Transpose(float* to, std::size_t apart) const {
+    const auto give = [&](std::size_t rows, std::size_t columns) {
+      for (std::size_t c = 0; c < columns; ++c)
+        for (std::size_t r = 0; r < rows; ++r) to[c * apart + r] = numbers[r][c];
+    };
+    whole() ? give(kSquare, kSquare) : give(rows, columns);
+  }
+};
+
+constexpr std::size_t kNumbersWorthAPiece = std::size_t{1} << 15;
+
+// Calls body(begin, end) for ranges of columns that have so many rows, for as many as there are
+// threads if they are worth it. The body must not throw.
+template <class Body>
+void InPieces(std::size_t columns, std::size_t rows, Executor& executor, const Body& body) {
+  const std::size_t squares = (columns + kSquare - 1) / kSquare;
+  const std::size_t worth = columns * rows / kNumbersWorthAPiece;
+  const std::size_t pieces = std::min({squares, worth, executor.threads()});
+  if (pieces <= 1) return body(std::size_t{0}, columns);
+  ParallelFor(executor, pieces, [&](std::size_t piece) {
+    body(piece * squares / pieces * kSquare,
+         std::min(columns, (piece + 1) * squares / pieces * kSquare));
+  });
+}
 
 // (rows, columns) as (columns, width): the transposed matrix, zeros behind its rows.
-inline Row Transpose(const float* matrix, std::size_t rows, std::size_t columns,
-                     std::size_t width) {
+inline Row Transpose(const float* matrix, std::size_t rows, std::size_t columns, std::size_t width,
+                     Executor& executor) {
   Row transposed(columns * width);
-  for (std::size_t c = 0; c < columns; c += kSquare)
+  InPieces(columns, rows, executor, [&](std::size_t begin, std::size_t end) {
     for (std::size_t r = 0; r < rows; r += kSquare)
-      for (std::size_t j = c; j < std::min(columns, c + kSquare); ++j)
-        for (std::size_t i = r; i < std::min(rows, r + kSquare); ++i)
-          transposed[j * width + i] = matrix[i * columns + j];
+      for (std::size_t c = begin; c < end; c += kSquare) {
+        Square square(std::min(kSquare, rows - r), std::min(kSquare, end - c));
+        square.Add(matrix + r * columns + c, columns);
+        square.Transpose(transposed.data() + c * width + r, width);
+      }
+  });
   return transposed;
 }
 
@@ -74,7 +117,7 @@ struct Prepared {
   std::size_t width() const { return neurons.width; }
 };
 
-inline Prepared Prepare(const LifLayer& layer, bool transposed) {
+inline Prepared Prepare(const LifLayer& layer, bool transposed, Executor& executor) {
   Prepared p;
   const std::size_t size = layer.size, width = Padded(size);
   p.inputs = layer.inputs;
@@ -96,9 +139,9 @@ inline Prepared Prepare(const LifLayer& layer, bool transposed) {
                layer.detach};
   const LifParameters& given = layer.parameters;
   if (transposed && given.input != nullptr)
-    p.input = Transpose(given.input, size, layer.inputs, width);
+    p.input = Transpose(given.input, size, layer.inputs, width, executor);
   if (transposed && given.recurrent != nullptr)
-    p.recurrent = Transpose(given.recurrent, size, size, width);
+    p.recurrent = Transpose(given.recurrent, size, size, width, executor);
   const auto bias = [&](const float* row) {
     return row == nullptr ? Row(width) : Pad(row, 1, size, width);
   };

@@ -30,14 +30,15 @@ struct Few {
   std::vector<LifFewLayer> layers;
   LifFewChain chain;
 
-  Few(const LifChain& from, const LifTrace& trace, bool backward, bool with_xs) {
+  Few(const LifChain& from, const LifTrace& trace, bool backward, bool with_xs,
+      Executor& executor) {
     rows.reserve(6 * from.layers.size());
     const auto padded = [&](const float* matrix, std::size_t count, std::size_t size) {
       rows.push_back(Pad(matrix, count, size, FewPadded(size)));
       return rows.back().data();
     };
     const auto transposed = [&](const float* matrix, std::size_t size, std::size_t inputs) {
-      rows.push_back(Transpose(matrix, size, inputs, FewPadded(size)));
+      rows.push_back(Transpose(matrix, size, inputs, FewPadded(size), executor));
       return rows.back().data();
     };
     const auto bias = [&](const float* row, std::size_t size) {
@@ -134,7 +135,7 @@ bool AreFew(const LifChain& chain, const LifLoops& loops) {
 
 void FewForward(const LifChain& chain, float* spikes, const std::vector<LifStateTo>& states,
                 const LifTrace& trace, Executor& executor, const LifLoops& loops) {
-  const Few few(chain, trace, false, false);
+  const Few few(chain, trace, false, false, executor);
   ForEachBlock(
       chain.batch, FewTasks(chain, executor, loops.lanes), kFewVectors * loops.lanes, executor,
       [&](std::size_t, std::size_t) { return FewWorker(few.chain, *loops.few, false); },
@@ -145,7 +146,7 @@ void FewForward(const LifChain& chain, float* spikes, const std::vector<LifState
 
 void FewBackward(const LifChain& chain, const LifTrace& trace, const LifCotangents& cotangents,
                  const LifResults& results, Executor& executor, const LifLoops& loops) {
-  const Few few(chain, trace, true, results.xs != nullptr);
+  const Few few(chain, trace, true, results.xs != nullptr, executor);
   const std::size_t tasks = FewTasks(chain, executor, loops.lanes);
   std::vector<std::vector<FewGathered>> gathered(tasks);
   std::vector<std::vector<LifFewGradients>> gradients(tasks);

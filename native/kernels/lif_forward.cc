@@ -16,7 +16,7 @@ void LifForward(const LifChain& chain, float* spikes, const std::vector<LifState
   if (lif::AreFew(chain, loops))
     return lif::FewForward(chain, spikes, states, trace, executor, loops);
   std::vector<Prepared> layers;
-  for (const LifLayer& layer : chain.layers) layers.push_back(lif::Prepare(layer, true));
+  for (const LifLayer& layer : chain.layers) layers.push_back(lif::Prepare(layer, true, executor));
   const LayerStep step(chain, layers, trace, loops, spikes);
   lif::ForEachBlock(
       chain.batch, lif::Tasks(chain, executor), lif::kBlock, executor,

@@ -31,7 +31,12 @@ inline void Block(const float* x, std::size_t depth, const float* b, std::size_t
       for (std::size_t v = 0; v < V; ++v) sum[r][v] += a * row[v];
     }
   }
-  for (std::size_t r = 0; r < R; ++r) std::memcpy(y + r * y_stride, sum[r], width * sizeof(float));
+  for (std::size_t r = 0; r < R; ++r) {
+    if (width == V * kLanes)  // a constant makes it stores
+      std::memcpy(y + r * y_stride, sum[r], V * kLanes * sizeof(float));
+    else
+      std::memcpy(y + r * y_stride, sum[r], width * sizeof(float));
+  }
 }
 
 // The rows that are left over by blocks of R + 1 or more.
