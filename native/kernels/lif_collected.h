@@ -30,26 +30,28 @@ inline std::size_t ListRows(const LifCollected& c, std::size_t first, bool* fact
   const std::size_t inputs = c.inputs.size;
   for (std::size_t i = 0; i <= inputs; ++i) room.begins[i] = 0;
   *factors = false;
-  std::size_t row = first, place = 0;
-  for (; row < c.steps * c.samples && row - first < room.rows && place + inputs <= room.events;
-       ++row) {
-    const Events events = EventsOf(c, row, place);
-    for (std::size_t k = 0; k < events.count; ++k) {
-      ++room.begins[events.numbers[k] + 1];
-      if (events.factors == nullptr) room.factors[place + k] = 1;
+  std::size_t rows = 0, place = 0;
+  for (; first + rows < c.steps * c.samples && rows < room.rows && place + inputs <= room.events;
+       ++rows) {
+    const Events events = EventsOf(c, first + rows, place);
+    for (std::size_t k = 0; k < events.count; ++k) ++room.begins[events.numbers[k] + 1];
+    if (events.factors != nullptr && !*factors) {
+      *factors = true;
+      for (std::size_t k = 0; k < place; ++k) room.factors[k] = 1;
+    } else if (events.factors == nullptr && *factors) {
+      for (std::size_t k = 0; k < events.count; ++k) room.factors[place + k] = 1;
     }
-    *factors |= events.factors != nullptr;
     place += events.count;
-    room.ends[row - first] = static_cast<std::uint32_t>(place);
+    room.ends[rows] = static_cast<std::uint32_t>(place);
   }
   for (std::size_t i = 0; i < inputs; ++i) room.begins[i + 1] += room.begins[i];
-  for (std::size_t k = 0, r = 0; k < place; ++k) {
-    while (k == room.ends[r]) ++r;
-    const std::uint32_t to = room.begins[room.numbers[k]]++;
-    room.listed[to] = static_cast<std::uint32_t>(r);
-    room.listed_factors[to] = room.factors[k];
-  }
-  return row;  // each input's list now begins where that of the one before says
+  for (std::size_t r = 0, k = 0; r < rows; ++r)
+    for (const std::size_t end = room.ends[r]; k < end; ++k) {
+      const std::uint32_t to = room.begins[room.numbers[k]]++;
+      room.listed[to] = static_cast<std::uint32_t>(r);
+      if (*factors) room.listed_factors[to] = room.factors[k];
+    }
+  return first + rows;  // each input's list now begins where that of the one before says
 }
 
 template <std::size_t V, bool Factors>

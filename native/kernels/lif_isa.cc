@@ -187,11 +187,16 @@ inline void Retreat(const LifBackwardStep& s, std::size_t b) {
   }
 }
 
-inline void Accumulate(float* sum, const float* addend, std::size_t width) {
-  for (std::size_t c = 0; c < width; c += kLanes) Store(sum + c, Load(sum + c) + Load(addend + c));
+// Adds rows to a sum of rows.
+inline void Accumulate(float* sum, const float* rows, std::size_t count, std::size_t width) {
+  for (std::size_t c = 0; c < width; c += kLanes) {
+    Floats total = Load(sum + c);
+    for (std::size_t r = 0; r < count; ++r) total += Load(rows + r * width + c);
+    Store(sum + c, total);
+  }
 }
 
-// Adds a sample's step to the gradients by the parameters.
+// Adds a sample's step to the gradients by the weights.
 inline void Gather(const LifBackwardStep& s, std::size_t b) {
   const LifNeurons& n = *s.neurons;
   const LifInputs& in = s.inputs;
@@ -215,8 +220,6 @@ inline void Gather(const LifBackwardStep& s, std::size_t b) {
       if (factor != 0.0f) AddToRows(s.recurrent, {&number, &factor, 1}, n.width, feedback);
     }
   }
-  if (s.input_bias != nullptr) Accumulate(s.input_bias, drive, n.width);
-  if (s.recurrent_bias != nullptr) Accumulate(s.recurrent_bias, feedback, n.width);
 }
 
 template <Reset kReset, bool Detach, bool Recurrent>
@@ -225,6 +228,9 @@ void Backward(const LifBackwardStep& s) {
     Retreat<kReset, Detach, Recurrent>(s, b);
     Gather(s, b);
   }
+  const std::size_t width = s.neurons->width;
+  if (s.input_bias != nullptr) Accumulate(s.input_bias, s.drive, s.samples, width);
+  if (s.recurrent_bias != nullptr) Accumulate(s.recurrent_bias, s.feedback, s.samples, width);
 }
 
 template <Reset kReset>
