@@ -62,7 +62,8 @@ struct LifChain {
 // `again`, which the backward pass runs again; or, where `segment` is not 0, states at the
 // beginning of each so many steps, from which it runs all segments again. Null where it is not
 // wanted. Where all membranes are there, others may look at them; else how numbers are arranged,
-// and which of the rest are written, is between the two passes.
+// and which of the rest are written, is between the two passes, whose executors have as many
+// threads.
 struct LifTrace {
   std::size_t segment = 0, again = 0;
   std::uint32_t* events;               // (steps, batch, event words): of `xs`

@@ -15,9 +15,9 @@ namespace {
 // sample.
 constexpr std::size_t kFewProducts = 4096, kFewProductsASample = 320;
 
+// A given drive counts as one of weights: of many neurons, other loops run more quickly.
 std::size_t Products(const LifLayer& layer) {
-  const std::size_t inputs = layer.parameters.input == nullptr ? 0 : layer.inputs;
-  return layer.size * (inputs + (layer.recurrent ? layer.size : 0));
+  return layer.size * (layer.inputs + (layer.recurrent ? layer.size : 0));
 }
 
 bool IsRead(const LifLayer& layer) {

@@ -1,5 +1,5 @@
 // Compiled several times, with XBARAX_ISA naming the instruction set. Everything here has internal
-// linkage but kLifFew.
+// linkage but kLifFewLoops.
 //
 // What a block has of a layer lies as (size, V · kLanes): zeros in lanes without a sample, but for
 // what biases do there.
@@ -398,14 +398,20 @@ struct WalkBack {
   }
 };
 
-// Derivatives by what a layer gives at the end of a step.
+// Derivatives by what a layer gives at the end of a step, for so many samples.
 struct Bars {
+  std::size_t samples;
   const float *spikes, *membranes, *before, *above;
 };
 
 template <std::size_t V, Reset kReset, bool Detach, bool Recurrent>
 void Retreat(const LifFewLayer& layer, const BackState& s, const Bars& bars, float* drive,
              float* feedback) {
+  // Nothing comes of lanes without a sample, whatever weights are: sums go over all lanes.
+  Ints sampled[V] = {};
+  for (std::size_t v = 0; v < V; ++v)
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      sampled[v][lane] = v * kLanes + lane < bars.samples ? -1 : 0;
   const LifFewLayer n = layer;
   const State to = s.gradients;
   const Bars given = bars;
@@ -427,11 +433,11 @@ void Retreat(const LifFewLayer& layer, const BackState& s, const Bars& bars, flo
           Load(to.membrane + at) + spikes / (slope * slope) + Load(given.membranes + at);
 
       const Floats into = one_minus_alpha * u, current = Load(to.current + at);
-      Store(drive + at, one_minus_beta * current);
+      Store(drive + at, Where(sampled[v], one_minus_beta * current));
       Store(to.current + at, beta * current + gain * into);
       if (Recurrent) {
         const Floats recurrent = Load(to.recurrent + at);
-        Store(feedback + at, one_minus_beta_r * recurrent);
+        Store(feedback + at, Where(sampled[v], one_minus_beta_r * recurrent));
         Store(to.recurrent + at, beta_r * recurrent + into);
       }
 
@@ -559,7 +565,7 @@ void StepBack(const LifFewChain& c, const LifFewBackward& to, std::size_t l, std
     ToLanes<V>(rows + row * size, p.samples, size, room);
     return room;
   };
-  const Bars bars = {lanes(last ? to.spikes_bar : wanted.hidden_bar, w->spikes_bar),
+  const Bars bars = {p.samples, lanes(last ? to.spikes_bar : wanted.hidden_bar, w->spikes_bar),
                      lanes(wanted.membranes_bar, w->membranes_bar),
                      t + 1 == c.steps || layer.has_feedback ? s.before : w->zeros,
                      last ? w->zeros : w->layers[l + 1].below};

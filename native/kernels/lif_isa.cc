@@ -108,7 +108,9 @@ inline void Advance(const LifForwardStep& s, std::size_t b) {
     no_number |= unordered;
     word |= Mask(~below) << c % 32;
     if ((c + kLanes) % 32 == 0 || c + kLanes == n.width) {
-      if (c / 32 * 32 < n.size) bits[c / 32] = word;
+      // Padding is zero, and does not spike, where all settings are numbers.
+      const std::size_t place = c / 32 * 32, left = n.size - (place < n.size ? place : n.size);
+      if (left > 0) bits[c / 32] = left < 32 ? word & ((1u << left) - 1) : word;
       word = 0;
     }
   }

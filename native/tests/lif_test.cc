@@ -1,4 +1,5 @@
 // Chains of layers against the equations of `xbarax.snn.LIF`, and their derivatives, on one thread.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -122,6 +123,33 @@ void KeepsWhatIsNoNumber(const LifLoops& loops) {
   CHECK(std::isnan(p.gradients[0][0][0]));
 }
 
+// Settings that are no numbers make spikes where there are no neurons, which must not be decoded.
+void HasNoBitsBehindItsSize(const LifLoops& loops) {
+  const Settings s = {Reset::kZero, true, true, false, false};
+  Problem p(s, 3, 2, {100, 65}, 8, 0.5f);
+  p.chain.layers[0].gain = std::numeric_limits<float>::infinity();
+  test::Nobody nobody;
+  p.Run(nobody, loops);
+  for (std::size_t row = 0; row < 6; ++row) CHECK(p.bits[0][row * 3 + 2] >> 1 == 0);
+}
+
+// Lanes without a sample spike by their biases alone, here; nothing comes of that.
+void LeavesOutLanesWithoutASample(const LifLoops& loops) {
+  const Settings s = {Reset::kZero, false, true, true, false};
+  for (std::size_t batch : {1, 5, 17}) {
+    Problem p(s, 12, batch, {4, 4, 3}, 9, 0.0f);
+    std::fill(p.xs.begin(), p.xs.end(), 1.0f);
+    std::fill(p.parameters[0][0].begin(), p.parameters[0][0].end(), -100.0f);
+    std::fill(p.parameters[0][1].begin(), p.parameters[0][1].end(), 3.0f);
+    for (auto& rows : p.states[0]) std::fill(rows.begin(), rows.end(), 0.0f);
+    p.parameters[1][0][0] = std::numeric_limits<float>::quiet_NaN();
+    test::Nobody nobody;
+    p.Run(nobody, loops);
+    for (float gradient : p.gradients[1][0]) CHECK(gradient == 0);
+    for (float gradient : p.gradients[1][1]) CHECK(!std::isnan(gradient));
+  }
+}
+
 }  // namespace
 }  // namespace xbarax
 
@@ -131,6 +159,8 @@ int main() {
     if (loops.few != nullptr) xbarax::AgreesWhereLarge(loops);  // too many in any case
     xbarax::RunsAgain(loops);
     xbarax::KeepsWhatIsNoNumber(loops);
+    xbarax::HasNoBitsBehindItsSize(loops);
+    xbarax::LeavesOutLanesWithoutASample(loops);
   }
   return xbarax::test::Result();
 }

@@ -1,6 +1,7 @@
 """The LIF neuron: its equations against closed forms and hand computations, and what it refuses."""
 
 import dataclasses
+import re
 
 import jax
 import numpy as np
@@ -244,14 +245,17 @@ class TestRefuses:
         with pytest.raises(TypeError, match=f"LIF: size: expected an integer, given {size!r}"):
             snn.LIF(size)
 
-    @pytest.mark.parametrize("threshold", [0.0, -1.0, np.nan, np.inf])
-    def test_thresholds_that_rest_crosses(self, threshold):
-        with pytest.raises(ValueError, match=f"threshold: .* more than 0, given {threshold}"):
+    @pytest.mark.parametrize("threshold", [0.0, -1.0, np.nan, np.inf, 1e39, 1e-50])
+    def test_thresholds_that_rest_crosses_or_float32_has_not(self, threshold):
+        given = re.escape(str(threshold))
+        with pytest.raises(ValueError, match=f"threshold: .* more than 0, given {given}; float32"):
             snn.LIF(1, threshold=threshold)
 
-    def test_an_infinite_gain(self):
-        with pytest.raises(ValueError, match="input_gain: expected a finite number, given inf"):
-            snn.LIF(1, input_gain=np.inf)
+    @pytest.mark.parametrize("gain", [np.nan, np.inf, -1e39])
+    def test_gains_that_float32_has_not(self, gain):
+        message = f"input_gain: expected a finite number, given {re.escape(str(gain))}; float32"
+        with pytest.raises(ValueError, match=message):
+            snn.LIF(1, input_gain=gain)
 
     def test_unknown_words(self):
         with pytest.raises(ValueError, match="'zero', 'subtract', 'none', given 'hard'"):

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -19,6 +18,9 @@ from xbarax.snn.surrogate import AbstractSurrogate, SuperSpike, heaviside
 from xbarax.snn.weights import project, project_apart, project_sequence
 
 Reset = Literal["zero", "subtract", "none"]
+
+# In double precision there is more, which float32 has as infinite or as zero.
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 _DECAYS = ("membrane_decay", "input_decay", "recurrent_decay")
 _SWITCHES = ("recurrent", "input_bias", "recurrent_bias", "detach_reset")
@@ -160,8 +162,8 @@ class LIF(AbstractNeuron):
     Raises:
       TypeError: a setting of another type than described.
       ValueError: a size below 1; a decay constant that is outside [0, 1] or NaN, or not as
-        many as neurons; a gain that is not finite; a threshold that is not positive and
-        finite; an unknown word; `recurrent_bias` without `recurrent`.
+        many as neurons; a gain that is not finite, or a threshold that is not positive and finite,
+        in float32; an unknown word; `recurrent_bias` without `recurrent`.
 
     Derivatives: through time, with the surrogate for `H`; in forward and reverse mode. Second ones
     are those of plain JAX: before JAX 0.12, take them by `jax.grad` of `jax.jvp`, since it loses
@@ -190,11 +192,15 @@ class LIF(AbstractNeuron):
         size = _check.positive_integer("LIF: size", self.size)
         gain = _check.number("LIF: input_gain", self.input_gain)
         threshold = _check.number("LIF: threshold", self.threshold)
-        if not math.isfinite(gain):
-            raise ValueError(f"LIF: input_gain: expected a finite number, given {gain}")
-        if not (math.isfinite(threshold) and threshold > 0):
+        if not abs(gain) <= _LARGEST:
             raise ValueError(
-                f"LIF: threshold: expected a finite number of more than 0, given {threshold}"
+                f"LIF: input_gain: expected a finite number, given {gain}; "
+                f"float32 has none beyond {_LARGEST:.3g}"
+            )
+        if not _SMALLEST <= threshold <= _LARGEST:
+            raise ValueError(
+                f"LIF: threshold: expected a finite number of more than 0, given {threshold}; "
+                f"float32 has those from {_SMALLEST:.3g} to {_LARGEST:.3g}"
             )
         numbers = {"size": size, "input_gain": gain, "threshold": threshold}
         decays = {name: _decay(name, getattr(self, name), size) for name in _DECAYS}
