@@ -34,6 +34,10 @@ inline To BitCast(From from) {
   return to;
 }
 
+inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
+
+inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
+
 // A bit for each lane, of lanes that are all true (-1) or false (0).
 inline unsigned Mask(Ints lanes) {
 #if defined(__AVX512F__)

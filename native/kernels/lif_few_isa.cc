@@ -13,10 +13,6 @@
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
-
-inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
-
 inline Floats Where(Ints mask, Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & mask); }
 
 inline Floats Splat(float x) { return x - Floats{}; }  // unlike a sum, the same bits: no operation
@@ -50,37 +46,32 @@ inline void TransposeTile(const float* from, std::size_t from_apart, float* to,
 #endif
 }
 
-template <std::size_t V>
-void ToLanes(const float* rows, std::size_t samples, std::size_t size, float* lanes) {
-  constexpr std::size_t kWidth = V * kLanes;
-  for (std::size_t b = 0; b < kWidth; b += kTile)
-    for (std::size_t n = 0; n < size; n += kTile) {
-      if (b + kTile <= samples && n + kTile <= size) {
-        TransposeTile(rows + b * size + n, size, lanes + n * kWidth + b, kWidth);
+// (rows, columns) as (columns, rows); rows are so far apart.
+void Transpose(const float* from, std::size_t rows, std::size_t columns, std::size_t from_apart,
+               float* to, std::size_t to_apart) {
+  for (std::size_t r = 0; r < rows; r += kTile)
+    for (std::size_t c = 0; c < columns; c += kTile) {
+      if (r + kTile <= rows && c + kTile <= columns) {
+        TransposeTile(from + r * from_apart + c, from_apart, to + c * to_apart + r, to_apart);
         continue;
       }
-      for (std::size_t j = n; j < size && j < n + kTile; ++j) {
-        float* const to = lanes + j * kWidth;
-        std::size_t i = b;
-        for (; i < samples && i < b + kTile; ++i) to[i] = rows[i * size + j];
-        for (; i < kWidth && i < b + kTile; ++i) to[i] = 0;
-      }
+      for (std::size_t j = c; j < columns && j < c + kTile; ++j)
+        for (std::size_t i = r; i < rows && i < r + kTile; ++i)
+          to[j * to_apart + i] = from[i * from_apart + j];
     }
 }
 
 template <std::size_t V>
-void ToRows(const float* lanes, std::size_t samples, std::size_t size, float* rows) {
+void ToLanes(const float* rows, std::size_t samples, std::size_t size, float* lanes) {
   constexpr std::size_t kWidth = V * kLanes;
-  for (std::size_t b = 0; b < samples; b += kTile)
-    for (std::size_t n = 0; n < size; n += kTile) {
-      if (b + kTile <= samples && n + kTile <= size) {
-        TransposeTile(lanes + n * kWidth + b, kWidth, rows + b * size + n, size);
-        continue;
-      }
-      for (std::size_t j = n; j < size && j < n + kTile; ++j)
-        for (std::size_t i = b; i < samples && i < b + kTile; ++i)
-          rows[i * size + j] = lanes[j * kWidth + i];
-    }
+  Transpose(rows, samples, size, size, lanes, kWidth);
+  for (std::size_t n = 0; n < size; ++n)
+    for (std::size_t b = samples; b < kWidth; ++b) lanes[n * kWidth + b] = 0;
+}
+
+template <std::size_t V>
+void ToRows(const float* lanes, std::size_t samples, std::size_t size, float* rows) {
+  Transpose(lanes, size, samples, V * kLanes, rows, size);
 }
 
 // (size, samples) from (size, lanes), and back; zeros in lanes without a sample.

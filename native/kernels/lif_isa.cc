@@ -12,10 +12,6 @@
 namespace xbarax::XBARAX_ISA {
 namespace {
 
-inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no; }
-
-inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
-
 // start + what is given for a sample, a row of the layer's size; a padded row.
 inline void AddGiven(const float* given, const LifNeurons& n, const float* start, float* sum) {
   for (std::size_t c = 0; c < n.width; c += kLanes)

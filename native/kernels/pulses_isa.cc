@@ -23,8 +23,6 @@ constexpr float kMost = 16777216.0f;     // pulses at once
 constexpr float kTiny = 1e-30f;          // also the nearest bound
 
 inline Floats All(float x) { return Floats{} + x; }
-inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
-inline Floats Select(Ints which, Floats yes, Floats no) { return which ? yes : no; }
 inline Floats Larger(Floats a, Floats b) { return a > b ? a : b; }
 inline Floats Smaller(Floats a, Floats b) { return a < b ? a : b; }
 
