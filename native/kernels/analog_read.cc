@@ -1,7 +1,6 @@
 #include "kernels/analog_read.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -9,8 +8,10 @@
 #include <vector>
 
 #include "kernels/analog_steps.h"
+#include "kernels/finite.h"
 #include "kernels/isa.h"
 #include "kernels/matmul.h"
+#include "kernels/transpose.h"
 
 namespace xbarax {
 namespace {
@@ -32,9 +33,8 @@ float* Aligned(const void* p) {
 }  // namespace
 
 Levels LevelsOf(int bits, bool is_signed) {
-  if (bits == 0) return {0, 0};
-  const float half = static_cast<float>((1 << (is_signed ? bits - 1 : bits)) - 1);
-  return {half, is_signed ? -half : 0.0f};
+  if (bits == 0) return {0, is_signed};
+  return {static_cast<float>((1 << (is_signed ? bits - 1 : bits)) - 1), is_signed};
 }
 
 // Up to kBlockRows rows, and where they are worked on.
@@ -89,19 +89,22 @@ AnalogReader::AnalogReader(const AnalogArray& array, const Converters& converter
 std::vector<float> AnalogReader::Pack(const AnalogArray& array, const float* cells) {
   const std::size_t width = matmul_->panel_columns, tile = panels_ * drives_ * width;
   std::vector<float> packed(tiles_to_ * tiles_from_ * tile + kLine / sizeof(float));
-  const bool columns_first = array.words_first == path_.transposed;  // a line's cells are together
+  const bool lines_first = array.words_first == path_.transposed;  // a line's cells are together
+  finite_ &= AllFinite(cells, planes_ * tiles_to_ * tiles_from_ * drives_ * lines_);
   for (std::size_t p = 0; p < planes_; ++p) {
     for (std::size_t t = 0; t < array.tiles_out * array.tiles_in; ++t, cells += drives_ * lines_) {
       const std::size_t out = t / array.tiles_in, in = t % array.tiles_in;
       float* to = Aligned(packed.data()) +
                   (path_.transposed ? in * tiles_from_ + out : out * tiles_from_ + in) * tile;
-      for (std::size_t l = 0; l < lines_; ++l) {
-        const std::size_t column = p * lines_ + l;
-        float* line = to + column / width * drives_ * width + column % width;
-        for (std::size_t d = 0; d < drives_; ++d) {
-          const float cell = cells[columns_first ? l * drives_ + d : d * lines_ + l];
-          finite_ &= std::isfinite(cell);
-          line[d * width] = cell;
+      for (std::size_t l = 0, run; l < lines_; l += run) {
+        const std::size_t column = p * lines_ + l, place = column % width;
+        run = std::min(width - place, lines_ - l);
+        float* panel = to + column / width * drives_ * width + place;
+        if (lines_first) {
+          Transpose(cells + l * drives_, run, drives_, drives_, panel, width);
+        } else {
+          for (std::size_t d = 0; d < drives_; ++d)
+            std::copy_n(cells + d * lines_ + l, run, panel + d * width);
         }
       }
     }
@@ -240,8 +243,7 @@ void AnalogReader::Convert(const Block& block, std::size_t a, std::size_t b) con
   step.rows = block.rows, step.planes = planes_, step.lines = lines_, step.stride = columns();
   step.sums = block.sums;
   step.count = std::min(width, to_ - a * width);
-  step.is_signed = converters_.adc_signed;
-  step.levels = LevelsOf(converters_.adc_bits, step.is_signed);
+  step.levels = LevelsOf(converters_.adc_bits, converters_.adc_signed);
   step.by_read = converters_.adc_range == AdcRange::kRead;
   step.full_scale = converters_.full_scale;
   if (!full_scales_.empty()) step.full_scales = full_scales_.data() + a * tiles_from_ + b;

@@ -47,15 +47,16 @@ inline float Largest(const float* x, std::size_t count) {
     const Ints magnitude = Magnitude(Get(x + i, n));
     largest = magnitude > largest ? magnitude : largest;
   });
-  std::int32_t most = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane)
-    if (largest[lane] > most) most = largest[lane];
-  return BitCast<float>(most);
+  return BitCast<float>(
+      Joined<std::int32_t>(largest, [](std::int32_t a, std::int32_t b) { return a > b ? a : b; }));
 }
 
 // To the nearest integer, of two the even one.
 inline Floats Round(Floats x) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX512F__)
+  // With a mask: GCC warns of what the other leaves undefined.
+  return _mm512_maskz_roundscale_ps(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+#elif defined(__AVX2__)
   return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 #else
   constexpr float kWhole = 8388608.0f;  // 2^23: from here on all are
@@ -66,25 +67,57 @@ inline Floats Round(Floats x) {
 #endif
 }
 
+// Quotients of numbers that are no larger than their divisor, as rounded as a division's, which
+// takes four times as long: where one operation multiplies and adds and nothing overflows, a
+// quotient that is a unit in the last place off leaves a remainder that is exact. P. Markstein,
+// "Computation of elementary functions on the IBM RISC System/6000 processor", IBM Journal of
+// Research and Development 34, 1990.
+class Divide {
+ public:
+#if defined(__FMA__)
+  explicit Divide(float by) : Divide(by, by > 0x1p-80f && by < 0x1p80f) {}
+
+  Floats operator()(Floats x) const {
+    if (!multiplies_) return x / by_;
+    const Floats near = x * reciprocal_;
+    return AddProduct(reciprocal_, AddProduct(-near, by_, x), near);
+  }
+#else
+  explicit Divide(float by) : Divide(by, false) {}
+
+  Floats operator()(Floats x) const { return x / by_; }
+#endif
+
+ private:
+  Divide(float by, bool multiplies)
+      : by_(Floats{} + by), reciprocal_(Floats{} + 1 / by), multiplies_(multiplies) {}
+
+  Floats by_, reciprocal_;
+  bool multiplies_;
+};
+
 // What a converter makes of numbers, with a full scale. Comparisons with NaN are false and keep it.
 struct Quantiser {
   Quantiser(const Levels& levels, float full_scale)
       : exact(levels.half == 0),
-        safe(Floats{} + (full_scale > 0 ? full_scale : 1.0f)),
+        high(full_scale > 0 ? full_scale : 1.0f),
+        most(Floats{} + high),
+        least(Floats{} + (levels.is_signed ? -high : 0.0f)),
         half(Floats{} + levels.half),
-        low(Floats{} + levels.low),
-        step(Floats{} + (exact ? 0.0f : full_scale / levels.half)) {}
+        step(Floats{} + (exact ? 0.0f : full_scale / levels.half)),
+        divide(high) {}
 
   Floats operator()(Floats x) const {
     if (exact) return x;
-    Floats level = x / safe * half;
-    level = level < low ? low : level;
-    level = level > half ? half : level;
-    return Round(level) * step;
+    x = x < least ? least : x;
+    x = x > most ? most : x;
+    return Round(divide(x) * half) * step;
   }
 
   bool exact;
-  Floats safe, half, low, step;
+  float high;
+  Floats most, least, half, step;
+  Divide divide;
 };
 
 // ---- Inputs ---------------------------------------------------------------------------------
@@ -92,7 +125,7 @@ struct Quantiser {
 // Writes where numbers are not zero.
 void ListPlaces(const float* x, std::size_t count, std::uint32_t* places) {
   ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    for (unsigned mask = Mask(Get(x + i, n) != 0.0f); mask != 0; mask &= mask - 1)
+    for (unsigned mask = Differ(Get(x + i, n), Floats{}); mask != 0; mask &= mask - 1)
       *places++ = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(mask));
   });
 }
@@ -120,14 +153,13 @@ void Drive(const DriveStep& s) {
     const Quantiser quantise(s.levels, s.scaled ? Largest(x, s.count) : 1.0f);
     ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
       const Floats given = Get(x + i, n);
-      if (Mask(given != 0.0f) == 0) return put_zeros(i);  // of spikes, most
+      if (Differ(given, Floats{}) == 0) return put_zeros(i);  // of spikes, most
       put(i, quantise(given) * s.unit);
     });
     for (std::size_t i = (s.count + kLanes - 1) / kLanes * kLanes; i < width; i += kLanes)
       put_zeros(i);
-    std::size_t found = 0;
-    for (std::size_t lane = 0; lane < kLanes; ++lane)
-      found += static_cast<std::size_t>(-driven[lane]);
+    std::size_t found = static_cast<std::size_t>(
+        -Joined<std::int32_t>(driven, [](std::int32_t a, std::int32_t b) { return a + b; }));
     if (s.column) {
       const float v = -Sum(total);
       volts[width] = v;
@@ -280,7 +312,7 @@ void Inside(const ConvertStep& s) {
     float* y = s.y + r * s.y_stride;
     for (std::size_t p = 0; p < s.planes; ++p) {
       const float* sums = s.sums + r * s.stride + p * s.lines;
-      const float high = FullScale(s, p, sums), low = s.is_signed ? -high : 0;
+      const float high = FullScale(s, p, sums), low = s.levels.is_signed ? -high : 0;
       const float column = sums[s.lines - 1];
       const bool open = !s.column || (column >= low && column <= high);
       ForEachVector(s.count, [&](std::size_t i, std::size_t n) {

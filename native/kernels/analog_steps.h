@@ -13,7 +13,7 @@ namespace xbarax {
 // A converter's levels. `half`: the number of the level at full scale; 0: it is exact.
 struct Levels {
   float half;
-  float low;  // the number of the lowest level
+  bool is_signed;  // whether they go down to -half, not 0
 };
 
 // Those of a converter of so many bits; 0: it is exact.
@@ -65,7 +65,6 @@ struct ConvertStep {
   std::size_t count;  // results of a row
   bool column;        // whether line number lines - 1 is a reference column
   Levels levels;
-  bool is_signed;
   bool by_read;              // whether full scale is the largest of a plane's currents
   float full_scale;          // else that,
   const float* full_scales;  // or if not null, that of each plane, `full_scales_stride` apart

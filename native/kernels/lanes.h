@@ -38,6 +38,17 @@ inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no;
 
 inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
 
+#if defined(__FMA__)
+// a b + c, rounded once, whatever compilers think of a sum of a product.
+inline Floats AddProduct(Floats a, Floats b, Floats c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#else
+  return _mm256_fmadd_ps(a, b, c);
+#endif
+}
+#endif
+
 // A bit for each lane, of lanes that are all true (-1) or false (0).
 inline unsigned Mask(Ints lanes) {
 #if defined(__AVX512F__)
@@ -50,6 +61,15 @@ inline unsigned Mask(Ints lanes) {
   unsigned mask = 0;
   for (std::size_t lane = 0; lane < kLanes; ++lane) mask |= (lanes[lane] & 1u) << lane;
   return mask;
+#endif
+}
+
+// A bit for each lane where a and b differ; NaN differs from all.
+inline unsigned Differ(Floats a, Floats b) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask(BitCast<__m512>(a), BitCast<__m512>(b), _CMP_NEQ_UQ);
+#else
+  return Mask(a != b);
 #endif
 }
 
@@ -92,10 +112,18 @@ inline void StoreSome(float* to, Floats v, std::size_t count) {
 #endif
 }
 
+// All lanes as one, by halves: operations on one after the other wait for each other.
+template <class Number, class Lanes, class Join>
+inline Number Joined(Lanes v, Join join) {
+  Number lanes[kLanes];
+  std::memcpy(lanes, &v, sizeof lanes);
+  for (std::size_t n = kLanes / 2; n > 0; n /= 2)
+    for (std::size_t lane = 0; lane < n; ++lane) lanes[lane] = join(lanes[lane], lanes[lane + n]);
+  return lanes[0];
+}
+
 inline float Sum(Floats v) {
-  float sum = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) sum += v[lane];
-  return sum;
+  return Joined<float>(v, [](float a, float b) { return a + b; });
 }
 
 }  // namespace

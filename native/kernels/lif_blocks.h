@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/lif.h"
+#include "kernels/transpose.h"
 
 namespace xbarax::lif {
 
@@ -49,32 +50,6 @@ inline Row Pad(const float* rows, std::size_t count, std::size_t size, std::size
   return padded;
 }
 
-// So many rows and columns of a matrix are transposed at a time. Lines of the cache are read and
-// written whole: those of large matrices with rows of some power of two displace each other.
-constexpr std::size_t kSquare = 16;
-
-struct Square {
-  float numbers[kSquare][kSquare] = {};
-  std::size_t rows, columns;
-
-  Square(std::size_t rows, std::size_t columns) : rows(rows), columns(columns) {}
-  bool whole() const { return rows == kSquare && columns == kSquare; }
-  void Add(const float* from, std::size_t apart) {
-    const auto add = [&](std::size_t rows, std::size_t columns) {
-      for (std::size_t r = 0; r < rows; ++r)
-        for (std::size_t c = 0; c < columns; ++c) numbers[r][c] += from[r * apart + c];
-    };
-    whole() ? add(kSquare, kSquare) : add(rows, columns);  // constants are vectors
-  }
-  void Transpose(float* to, std::size_t apart) const {
-    const auto give = [&](std::size_t rows, std::size_t columns) {
-      for (std::size_t c = 0; c < columns; ++c)
-        for (std::size_t r = 0; r < rows; ++r) to[c * apart + r] = numbers[r][c];
-    };
-    whole() ? give(kSquare, kSquare) : give(rows, columns);
-  }
-};
-
 constexpr std::size_t kNumbersWorthAPiece = std::size_t{1} << 15;
 
 // Calls body(begin, end) for ranges of columns that have so many rows, for as many as there are
@@ -96,12 +71,8 @@ inline Row Transpose(const float* matrix, std::size_t rows, std::size_t columns,
                      Executor& executor) {
   Row transposed(columns * width);
   InPieces(columns, rows, executor, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t r = 0; r < rows; r += kSquare)
-      for (std::size_t c = begin; c < end; c += kSquare) {
-        Square square(std::min(kSquare, rows - r), std::min(kSquare, end - c));
-        square.Add(matrix + r * columns + c, columns);
-        square.Transpose(transposed.data() + c * width + r, width);
-      }
+    xbarax::Transpose(matrix + begin, rows, end - begin, columns, transposed.data() + begin * width,
+                      width);
   });
   return transposed;
 }

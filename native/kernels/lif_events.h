@@ -80,18 +80,19 @@ inline Events Spikes(const std::uint32_t* bits, std::size_t size, const LifScrat
 
 // Writes which of x are not zero, and whether these are all 1.
 inline void Find(const float* x, std::size_t size, std::uint32_t* events) {
+  const Floats zero = {}, one = zero + 1.0f;
   std::size_t k = 0, word = 0;
-  std::uint32_t others = 0;
+  unsigned others = 0;
   for (; k < size; ++word) {
     const std::size_t begin = k, end = size - k < 32 ? size : k + 32;
-    std::uint32_t found = 0, ones = 0;
+    std::uint32_t found = 0;
     for (; k < end; k += kLanes) {
       const Floats v = Get(x, k, size);
-      found |= Mask(v != 0.0f) << (k - begin);
-      ones |= Mask(v == 1.0f) << (k - begin);
+      const unsigned some = Differ(v, zero);
+      found |= some << (k - begin);
+      others |= some & Differ(v, one);
     }
     events[word] = found;
-    others |= found & ~ones;
   }
   events[word] = others == 0;
 }

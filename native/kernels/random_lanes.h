@@ -114,7 +114,9 @@ class NormalSteps {
     Ints tails = {};
     for (std::size_t v = 0; v < V; ++v) tails |= z_[v] >= kTails;
     if (Mask(tails) != 0)  // of 8 numbers, 1 in 37 times
-      for (std::size_t v = 0; v < V; ++v) sum_[v] = z_[v] >= kTails ? Tail(z_[v]) : sum_[v];
+      for (std::size_t v = 0; v < V; ++v)
+        if (const Ints tail = z_[v] >= kTails; Mask(tail) != 0)
+          sum_[v] = Select(tail, Tail(z_[v]), sum_[v]);
     for (std::size_t v = 0; v < V; ++v) to[v] = sum_[v] * x_[v];
   }
 

@@ -221,11 +221,11 @@ def _read_columns(array: Any, x: ArrayLike, transposed: bool) -> Array:
 
 
 def _read_rows(array: Any, rows: Array, key: Array | None, transposed: bool) -> Array:
-    rows = array.chip.drive(rows)
     if not array.chip.noisy_read:
-        return primitives.bind_read(array, rows, None, transposed=transposed)
+        return primitives.bind_read(array, rows, None, transposed=transposed, kind="whole")
     if key is not None:
-        return primitives.bind_read(array, rows, key, transposed=transposed)
+        return primitives.bind_read(array, rows, key, transposed=transposed, kind="whole")
+    rows = array.chip.drive(rows)
     keys = _keys.input_keys(_key_of(array), rows)
     return primitives.bind_read(array, rows[:, None], keys, transposed=transposed)[:, 0]
 

@@ -62,6 +62,12 @@ class AbstractChip(abc.ABC):
         sums, (n, parts · in), as `inside` keeps them apart.
         """
 
+    def drive_and_read(
+        self, state: Any, inputs: Array, key: Array | None, *, transpose: bool
+    ) -> Array:
+        """A forward read of what `drive` gives, for chips that do both in one pass."""
+        return self.read(state, self.drive(inputs), key, transpose=transpose, kind="forward")
+
     @abc.abstractmethod
     def inside(self, state: Any, inputs: Array, key: Array | None, *, transpose: bool) -> Array:
         """Which partial sums of a forward read are inside the range, where the chip `clips`.

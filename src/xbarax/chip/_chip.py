@@ -214,6 +214,15 @@ class Chip(AbstractChip):
             return self._ideal_read(state, inputs, transpose, backward)
         return _read.read(self, state, inputs, key, transpose, backward)
 
+    @_as_implemented
+    def drive_and_read(
+        self, state: State, inputs: Array, key: Array | None, *, transpose: bool
+    ) -> Array:
+        """The same from the inputs' converters on."""
+        if self.is_ideal:
+            return self._ideal_read(state, inputs, transpose, backward=False)
+        return _read.drive_and_read(self, state, inputs, key, transpose)
+
     def _ideal_read(self, state: State, inputs: Array, transpose: bool, backward: bool) -> Array:
         weights = self.readout(state)
         if not (backward and self.clips):
@@ -239,11 +248,10 @@ class Chip(AbstractChip):
         The backward one is None where plain weights stand for it. For chips that
         `can_be_read_in_kernels`.
         """
-        forward, operands = _read.described(self, state, transpose=False, backward=False)
-        forward = dataclasses.replace(forward, dac_bits=cast(DAC, self.dac).bits)
+        forward, operands = _read.described(self, state, transpose=False, kind="whole")
         if self.backward == "ideal":
             return forward, None, operands
-        return forward, _read.described(self, state, transpose=True, backward=True)[0], operands
+        return forward, _read.described(self, state, transpose=True, kind="backward")[0], operands
 
     def can_be_read_in_kernels(self, state: State) -> bool:
         """Whether kernels of neurons can read such an array themselves.

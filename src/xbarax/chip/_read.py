@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 from jax import Array
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 
+Kind = Literal["whole", "forward", "backward"]
+"""Whether a native read begins with the inputs' converters, behind them, or with cotangents."""
+
 
 def read(
     chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool, backward: bool
@@ -29,7 +32,22 @@ def read(
     pure = functools.partial(_read_in_jax, chip, transpose=transpose, backward=backward)
     if not _native_reads(chip, state, key, backward):
         return pure(state, inputs, key)
-    native = functools.partial(_read_natively, chip, transpose=transpose, backward=backward)
+    kind: Kind = "backward" if backward else "forward"
+    native = functools.partial(_read_natively, chip, transpose=transpose, kind=kind)
+    return _choose(native, pure, state, inputs, key)
+
+
+def drive_and_read(
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool
+) -> Array:
+    """A forward read from the inputs' converters on: natively they are one pass with the rest."""
+
+    def pure(state: State, inputs: Array, key: Array | None) -> Array:
+        return _read_in_jax(chip, state, chip.drive(inputs), key, transpose, backward=False)
+
+    if not _native_reads(chip, state, key, backward=False):
+        return pure(state, inputs, key)
+    native = functools.partial(_read_natively, chip, transpose=transpose, kind="whole")
     return _choose(native, pure, state, inputs, key)
 
 
@@ -196,11 +214,11 @@ def _choose(
 
 
 def _read_natively(
-    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool, backward: bool
+    chip: "Chip", state: State, inputs: Array, key: Array | None, transpose: bool, kind: Kind
 ) -> Array:
     seen = chip.tiling(state)
     n = seen.n_in if transpose else seen.n_out
-    return _native(chip, state, inputs, key, n, transpose, backward, inside=False)
+    return _native(chip, state, inputs, key, n, transpose, kind, inside=False)
 
 
 def _inside_natively(
@@ -208,7 +226,7 @@ def _inside_natively(
 ) -> Array:
     seen = chip.tiling(state)
     n = seen.tiles_out * seen.n_in if transpose else seen.tiles_in * seen.n_out
-    return _native(chip, state, inputs, key, n, transpose, backward=False, inside=True)
+    return _native(chip, state, inputs, key, n, transpose, "forward", inside=True)
 
 
 def _native(
@@ -218,23 +236,24 @@ def _native(
     key: Array | None,
     n: int,
     transpose: bool,
-    backward: bool,
+    kind: Kind,
     inside: bool,
 ) -> Array:
-    read, operands = described(chip, state, transpose=transpose, backward=backward, inside=inside)
+    read, operands = described(chip, state, transpose=transpose, kind=kind, inside=inside)
     key_data = None if key is None else jax.random.key_data(key)
     return _kernels.analog_read(read, inputs=inputs, n=n, key_data=key_data, **operands)
 
 
 def described(
-    chip: "Chip", state: State, *, transpose: bool, backward: bool, inside: bool = False
+    chip: "Chip", state: State, *, transpose: bool, kind: Kind, inside: bool = False
 ) -> tuple[_kernels.AnalogRead, dict[str, Any]]:
     """A read as the native reader takes it, and what of the state are its operands."""
     seen, dac, adc = state["seen"], chip.dac, chip.adc
     assert isinstance(dac, DAC) and isinstance(adc, ADC)
     path: dict[str, Any] = {"transpose": transpose, "inside": inside}
-    if backward:
-        path |= {"dac_bits": dac.bits, "dac_scaled": True}
+    backward = kind == "backward"
+    if kind != "forward":
+        path |= {"dac_bits": dac.bits, "dac_scaled": backward}
     operands: dict[str, Any] = {"variance": seen.get("variance")}
     if "matrix" in seen:
         operands |= {"conductance": seen["matrix"], "scale": chip.weight_scale(state)}

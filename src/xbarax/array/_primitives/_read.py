@@ -14,7 +14,7 @@ from xbarax.array._primitives import _common
 from xbarax.array._primitives._look import readout
 from xbarax.array._type import FLOAT32, CrossbarType
 
-ReadKind = Literal["forward", "backward", "tangent", "inside"]
+ReadKind = Literal["whole", "forward", "backward", "tangent", "inside"]
 
 
 @functools.partial(jax.jit, static_argnames=("ty", "transposed", "kind"))
@@ -25,6 +25,8 @@ def _read(
         s, _ = held.tree
         if kind == "inside":
             return ty.chip.inside(s, x, k, transpose=transposed)
+        if kind == "whole":
+            return ty.chip.drive_and_read(s, x, k, transpose=transposed)
         if kind != "tangent":
             return ty.chip.read(s, x, k, transpose=transposed, kind=kind)
         if not ty.chip.clips:
@@ -44,7 +46,8 @@ class Read(_hijax.Primitive):
     Groups exist only where there is a key: a mapped axis of inputs whose rows draw their noise as
     if each were read alone.
 
-    Kinds: "forward" and "backward" go through the chip; "tangent" is the ideal forward product,
+    Kinds: "whole", "forward" and "backward" go through the chip. The first is the second with the
+    inputs' converters before it, of what they make of `x`. "tangent" is the ideal forward product,
     whose *transpose* is the same backward read that the vjp rule makes. `jax.checkpoint`
     differentiates by jvp and transposition, so this is what makes both ways agree.
 
@@ -99,12 +102,13 @@ class Read(_hijax.Primitive):
         if self.kind == "backward" and self._clips:
             _, pull = jax.vjp(self._plain_backward, readout(array), x)
             return *pull(cotangent), no_key
+        x, pull = jax.vjp(self._driven, x)
         apart = self._apart(cotangent, inside)
         d_weights = self._outer(array, apart, x)
         if inputs_wanted is None:
             d_x = _hijax.zero_cotangent(self.in_avals[1])
         else:
-            d_x = self._backward(array, apart, key)
+            (d_x,) = pull(self._backward(array, apart, key))
         return d_weights, d_x, no_key
 
     def jvp(self, primals, tangents):
@@ -123,6 +127,10 @@ class Read(_hijax.Primitive):
         if self.kind == "backward" and self._clips:
             dots = tuple(map(_hijax.instantiate_zeros, (array_dot, x_dot)))
             return jax.jvp(self._plain_backward, (readout(array), x), dots)[1]
+        if _hijax.is_zero(x_dot):
+            x = self._driven(x)
+        else:
+            x, x_dot = jax.jvp(self._driven, (x,), (x_dot,))
         if not _hijax.is_zero(array_dot):
             groups = tuple(range(array_dot.ndim - 2, x.ndim - 2))
             weights_dot = jnp.expand_dims(array_dot, groups)
@@ -141,6 +149,9 @@ class Read(_hijax.Primitive):
             key = _keys.backward_key(key)
         return bind_read(array, cotangent, key, transposed=not self.transposed, kind="backward")
 
+    def _driven(self, x):
+        return self.in_avals[0].chip.drive(x) if self.kind == "whole" else x
+
     # Where the chip clips: partial sums of their own.
 
     @property
@@ -152,8 +163,9 @@ class Read(_hijax.Primitive):
         return _part(self.in_avals[0], self.transposed)
 
     def _inside(self, array, x, key):
-        if not (self._clips and self.kind == "forward"):
+        if not (self._clips and self.kind in ("whole", "forward")):
             return None
+        x = self._driven(x)
         return bind_read(array, x, key, transposed=self.transposed, kind="inside")
 
     def _product(self, x, weights):
