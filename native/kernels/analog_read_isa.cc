@@ -47,8 +47,7 @@ inline float Largest(const float* x, std::size_t count) {
     const Ints magnitude = Magnitude(Get(x + i, n));
     largest = magnitude > largest ? magnitude : largest;
   });
-  return BitCast<float>(
-      Joined<std::int32_t>(largest, [](std::int32_t a, std::int32_t b) { return a > b ? a : b; }));
+  return BitCast<float>(Most(largest));
 }
 
 // To the nearest integer, of two the even one.
@@ -122,54 +121,67 @@ struct Quantiser {
 
 // ---- Inputs ---------------------------------------------------------------------------------
 
-// Writes where numbers are not zero.
-void ListPlaces(const float* x, std::size_t count, std::uint32_t* places) {
+// Where numbers are not zero: how many there are and, where these are at most `most`, which.
+class Places {
+ public:
+  Places(std::uint32_t* to, std::size_t most) : to_(to), most_(most) {}
+
+  std::size_t count() const { return count_; }
+  void Add(std::size_t first, unsigned mask) {
+    std::size_t place = count_;
+    count_ += static_cast<std::size_t>(__builtin_popcount(mask));
+    if (count_ > most_) return;
+    for (; mask != 0; mask &= mask - 1)
+      to_[place++] =
+          static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(__builtin_ctz(mask));
+  }
+
+ private:
+  std::uint32_t* to_;
+  std::size_t most_, count_ = 0;
+};
+
+inline void DriveRow(const DriveStep& s, std::size_t r, const Quantiser& quantise) {
+  const std::size_t count = s.count, width = s.drives - (s.column ? 1 : 0);
+  const float* const x = s.x + r * s.x_stride;
+  float* const volts = s.volts + r * s.drives;
+  float* const squares = s.squares == nullptr ? nullptr : s.squares + r * s.drives;
+  const Floats unit = Floats{} + s.unit;
+  Places places(s.places + r * s.drives, s.most);
+  Floats total = {}, power = {};
+  const auto put = [&](std::size_t i, Floats v) {
+    Store(volts + i, v);
+    if (squares != nullptr) Store(squares + i, v * v);
+  };
   ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    for (unsigned mask = Differ(Get(x + i, n), Floats{}); mask != 0; mask &= mask - 1)
-      *places++ = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(mask));
+    const Floats given = Get(x + i, n);
+    if (Differ(given, Floats{}) == 0) return put(i, Floats{});  // of spikes, most
+    const Floats v = quantise(given) * unit;
+    put(i, v);
+    places.Add(i, Differ(v, Floats{}));
+    power += v * v;
+    total += v;
   });
+  for (std::size_t i = (count + kLanes - 1) / kLanes * kLanes; i < width; i += kLanes)
+    put(i, Floats{});
+  if (s.column) {
+    const float v = -Sum(total);
+    volts[width] = v;
+    if (squares != nullptr) squares[width] = v * v;
+    power[0] += v * v;
+    places.Add(width, v != 0);
+  }
+  if (s.deviations != nullptr) s.deviations[r] = __builtin_sqrtf(s.variance * Sum(power));
+  s.n_places[r] = static_cast<std::uint32_t>(places.count());
 }
 
 void Drive(const DriveStep& s) {
-  const std::size_t width = s.drives - (s.column ? 1 : 0);
-  for (std::size_t r = 0; r < s.rows; ++r) {
-    const float* x = s.x + r * s.x_stride;
-    float* volts = s.volts + r * s.drives;
-    float* squares = s.squares == nullptr ? nullptr : s.squares + r * s.drives;
-    Floats total = {}, power = {};
-    Ints driven = {};  // minus how many, lane by lane
-    const auto put = [&](std::size_t i, Floats v) {
-      const Floats square = v * v;
-      Store(volts + i, v);
-      if (squares != nullptr) Store(squares + i, square);
-      power += square;
-      total += v;
-      driven += v != 0.0f;
-    };
-    const auto put_zeros = [&](std::size_t i) {
-      Store(volts + i, Floats{});
-      if (squares != nullptr) Store(squares + i, Floats{});
-    };
-    const Quantiser quantise(s.levels, s.scaled ? Largest(x, s.count) : 1.0f);
-    ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
-      const Floats given = Get(x + i, n);
-      if (Differ(given, Floats{}) == 0) return put_zeros(i);  // of spikes, most
-      put(i, quantise(given) * s.unit);
-    });
-    for (std::size_t i = (s.count + kLanes - 1) / kLanes * kLanes; i < width; i += kLanes)
-      put_zeros(i);
-    std::size_t found = static_cast<std::size_t>(
-        -Joined<std::int32_t>(driven, [](std::int32_t a, std::int32_t b) { return a + b; }));
-    if (s.column) {
-      const float v = -Sum(total);
-      volts[width] = v;
-      if (squares != nullptr) squares[width] = v * v;
-      power[0] += v * v;
-      if (v != 0) ++found;
-    }
-    if (s.deviations != nullptr) s.deviations[r] = __builtin_sqrtf(s.variance * Sum(power));
-    s.n_places[r] = static_cast<std::uint32_t>(found);
-    if (found <= s.most) ListPlaces(volts, s.drives, s.places + r * s.drives);
+  if (s.scaled && s.levels.half != 0) {
+    for (std::size_t r = 0; r < s.rows; ++r)
+      DriveRow(s, r, Quantiser(s.levels, Largest(s.x + r * s.x_stride, s.count)));
+  } else {
+    const Quantiser quantise(s.levels, 1.0f);
+    for (std::size_t r = 0; r < s.rows; ++r) DriveRow(s, r, quantise);
   }
 }
 

@@ -112,18 +112,46 @@ inline void StoreSome(float* to, Floats v, std::size_t count) {
 #endif
 }
 
-// All lanes as one, by halves: operations on one after the other wait for each other.
-template <class Number, class Lanes, class Join>
-inline Number Joined(Lanes v, Join join) {
-  Number lanes[kLanes];
-  std::memcpy(lanes, &v, sizeof lanes);
-  for (std::size_t n = kLanes / 2; n > 0; n /= 2)
-    for (std::size_t lane = 0; lane < n; ++lane) lanes[lane] = join(lanes[lane], lanes[lane + n]);
-  return lanes[0];
+#if defined(__AVX512F__)
+// With a mask: GCC warns of what the operation without one leaves undefined.
+template <int kWhich, class Lanes>
+inline __m256i Half(Lanes v) {
+  return _mm512_maskz_extracti64x4_epi64(0xf, BitCast<__m512i>(v), kWhich);
 }
+#endif
 
 inline float Sum(Floats v) {
-  return Joined<float>(v, [](float a, float b) { return a + b; });
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  const __m256 some = BitCast<__m256>(Half<0>(v)) + BitCast<__m256>(Half<1>(v));
+#else
+  const __m256 some = v;
+#endif
+  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(some), _mm256_extractf128_ps(some, 1));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+#else
+  float sum = 0;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) sum += v[lane];
+  return sum;
+#endif
+}
+
+inline std::int32_t Most(Ints v) {
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  const __m256i some = _mm256_max_epi32(Half<0>(v), Half<1>(v));
+#else
+  const __m256i some = BitCast<__m256i>(v);
+#endif
+  __m128i most = _mm_max_epi32(_mm256_castsi256_si128(some), _mm256_extracti128_si256(some, 1));
+  most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0x4e));
+  return _mm_cvtsi128_si32(_mm_max_epi32(most, _mm_shuffle_epi32(most, 0xb1)));
+#else
+  std::int32_t most = v[0];
+  for (std::size_t lane = 1; lane < kLanes; ++lane) most = v[lane] > most ? v[lane] : most;
+  return most;
+#endif
 }
 
 }  // namespace

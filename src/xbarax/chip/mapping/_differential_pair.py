@@ -86,7 +86,7 @@ class DifferentialPair(AbstractRanged):
             return None
         low, high = device.conductance_range
         share = (present - low) / (high - low)
-        at_end = jnp.max(share, axis=0) > self.refresh_at
+        at_end = jnp.maximum(*share) > self.refresh_at
         # With the other one low, the pair would come back to where it is.
-        worn = at_end & (jnp.min(share, axis=0) > 1 - self.refresh_at)
+        worn = at_end & (jnp.minimum(*share) > 1 - self.refresh_at)
         return jnp.broadcast_to(worn, present.shape)
