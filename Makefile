@@ -80,7 +80,7 @@ native-test: $(VENV)/.tools ## Run the native tests
 SANITIZE_BUILD := -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS_DEBUG=-O1 -g1" \
   "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"
 
-native-sanitize: $(VENV)/.tools ## Run the native tests under address, undefined-behaviour and thread sanitizers
+native-sanitize: $(VENV)/.build-tools ## Run the native tests under address, undefined-behaviour and thread sanitizers
 	$(call native_tests,build/native-sanitize,$(SANITIZE_BUILD) "-DXBARAX_SANITIZE=address;undefined")
 	$(call native_tests,build/native-sanitize-threads,$(SANITIZE_BUILD) -DXBARAX_SANITIZE=thread)
 
@@ -126,7 +126,11 @@ $(VENV)/.installed: pyproject.toml $(NATIVE_SOURCES) | $(VENV)/bin/pip
 	@touch $@
 
 # pip learned of dependency groups in 25.1.
-$(VENV)/.tools: pyproject.toml $(VENV)/.installed
+$(VENV)/.build-tools: pyproject.toml | $(VENV)/bin/pip
 	$(PIP) install 'pip>=25.1'
+	$(PIP) install --group build
+	@touch $@
+
+$(VENV)/.tools: pyproject.toml $(VENV)/.installed $(VENV)/.build-tools
 	$(PIP) install --group dev
 	@touch $@

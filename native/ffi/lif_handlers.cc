@@ -23,6 +23,7 @@
 #include "ffi/xla.h"
 #include "kernels/analog_read.h"
 #include "kernels/lif.h"
+#include "kernels/memory.h"
 #include "kernels/random.h"
 
 namespace xbarax {
@@ -350,6 +351,20 @@ LifTrace TakeTrace(const Call& call, std::size_t segment, std::size_t again, Buf
   return trace;
 }
 
+// Allocators that keep what is given back do not keep this much.
+constexpr std::size_t kTakenAnew = std::size_t{1} << 25;
+
+void MapMembranes(const Call& call, const LifTrace& trace) {
+  const std::size_t column = (call.steps - trace.again) * call.batch * sizeof(float);
+  std::size_t bytes = 0;
+  for (std::size_t l = 0; l < call.size(); ++l)
+    if (trace.membranes[l] != nullptr) bytes += column * call.size_of(l);
+  if (bytes < kTakenAnew) return;
+  for (std::size_t l = 0; l < call.size(); ++l)
+    if (trace.membranes[l] != nullptr)
+      AskForHugePages(trace.membranes[l], column * call.size_of(l));
+}
+
 LifTrace NoTrace(const Call& call) {
   LifTrace trace = {};
   trace.membranes.resize(call.size()), trace.spikes.resize(call.size());
@@ -390,6 +405,7 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
     const LifTrace trace = traced ? TakeTrace(call, segment, again, &outcomes) : NoTrace(call);
     if (!operands.Finish().empty()) return operands.Finish();
     if (!outcomes.Finish().empty()) return outcomes.Finish();
+    MapMembranes(call, trace);
     LifForward(chain, spikes, states, trace, executor);
     return "";
   });

@@ -1,6 +1,7 @@
 #include "kernels/memory.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -15,9 +16,17 @@ constexpr std::size_t kLarge = kHugePage / 4;
 
 }  // namespace
 
-// As much again as there is. Memory is mapped page by page as it is written, and what a call takes
-// and gives back is mapped again in the next one, at the cost of a third of the arithmetic: large
-// chunks ask for huge pages.
+void AskForHugePages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
+#if defined(__linux__)
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(memory);
+  const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
+  const std::uintptr_t end = (begin + bytes) / kHugePage * kHugePage;
+  // Where it is refused, nothing changes.
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#endif
+}
+
+// As much again as there is. Small pages would take a third of the time of the arithmetic.
 void Memory::Grow(std::size_t bytes) {
   bytes = std::max({bytes, total_, kLeast});
   const bool large = bytes >= kLarge;
@@ -26,9 +35,7 @@ void Memory::Grow(std::size_t bytes) {
   auto* memory = static_cast<unsigned char*>(::operator new[](bytes, free.alignment));
   chunks_.push_back({std::unique_ptr<unsigned char[], Free>(memory, free), bytes});
   total_ += bytes;
-#if defined(__linux__)
-  if (large) madvise(memory, bytes, MADV_HUGEPAGE);  // where it is refused, nothing changes
-#endif
+  if (large) AskForHugePages(memory, bytes);
 }
 
 }  // namespace xbarax

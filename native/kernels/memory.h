@@ -8,6 +8,10 @@
 
 namespace xbarax {
 
+// Asks the system to map memory that is not written yet by huge pages, where it holds any: what a
+// process takes anew in each call is otherwise mapped again by thousands of small ones.
+void AskForHugePages(void* memory, std::size_t bytes);
+
 // Uninitialised. It grows by chunks, and keeps those that are given back.
 class Memory {
  public:

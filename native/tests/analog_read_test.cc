@@ -333,6 +333,37 @@ void NotFinitePassesThrough(const Instructions& isa) {
   for (std::size_t i = 0; i < fixed.size(); ++i) CHECK(std::isnan(fixed[i]) == (i % 4 == 2));
 }
 
+// Inputs beyond full scale are full scale.
+void InputsAreClipped(const Instructions& isa) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const Setting s = {1, 9, 4, 1, 9, 4, false, ReadNoise::kUniform, kFixed, {}};
+  Layer layer(s);
+  layer.x = {inf, -inf, 3e38f, -1.5f};
+  const std::vector<float> beyond = Read(s, layer, isa, 1);
+  layer.x = {1, -1, 1, -1};
+  CHECK(Read(s, layer, isa, 1) == beyond);
+}
+
+// The finest converters show a quotient's last bit: it is that of a division, whatever the range.
+void CurrentsAreDivided(const Instructions& isa) {
+  test::Numbers numbers(5);
+  for (float magnitude : {1e-30f, 1e-6f, 1.0f, 1e30f})
+    for (float fraction : numbers.Fractions(40)) {
+      const float full_scale = magnitude * (1 + fraction), half = 8388607;
+      const Converters c = {1, 0, false, 24, true, AdcRange::kFixed, full_scale, nullptr};
+      const Setting s = {1, 300, 1, 1, 300, 1, false, ReadNoise::kNone, c, {}};
+      Layer layer(s);
+      layer.x = {1};
+      for (float& g : layer.conductance) g *= magnitude;
+      const std::vector<float> y = Read(s, layer, isa, 1);
+      const float factor = layer.coefficients[0] * 1.5f;
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const float level = std::nearbyint(layer.conductance[i] / full_scale * half);
+        CHECK(y[i] == factor * (level * (full_scale / half)));
+      }
+    }
+}
+
 // Rows of several reads, each with its key and number, and without any where there is no noise.
 void RowsHaveTheirOwnNoise(const Instructions& isa) {
   Setting s = {3, 9, 11, 2, 9, 11, false, ReadNoise::kUniform, kOwn, {}};
@@ -389,6 +420,8 @@ int main() {
           xbarax::InsideIsInside({9, 19, 40, 2, 6, 9, true, noise, c, {transposed, false, {}}},
                                  isa);
     xbarax::NotFinitePassesThrough(isa);
+    xbarax::InputsAreClipped(isa);
+    xbarax::CurrentsAreDivided(isa);
     xbarax::RowsHaveTheirOwnNoise(isa);
   }
   xbarax::ThreadsReadTheSame();
