@@ -158,7 +158,8 @@ inline void DriveRow(const DriveStep& s, std::size_t r, const Quantiser& quantis
     if (Differ(given, Floats{}) == 0) return put(i, Floats{});  // of spikes, most
     const Floats v = quantise(given) * unit;
     put(i, v);
-    places.Add(i, Differ(v, Floats{}));
+    // No lane behind the row, which not even a zero is with a full scale that is no number.
+    places.Add(i, Differ(v, Floats{}) & ((1u << n) - 1));
     power += v * v;
     total += v;
   });

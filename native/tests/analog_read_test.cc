@@ -333,6 +333,16 @@ void NotFinitePassesThrough(const Instructions& isa) {
   for (std::size_t i = 0; i < fixed.size(); ++i) CHECK(std::isnan(fixed[i]) == (i % 4 == 2));
 }
 
+// A row whose full scale is no number, of few inputs, that does not fill its last vector.
+void WhatIsBehindARowIsNoInput(const Instructions& isa) {
+  for (float x : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    const Setting s = {1, 64, 81, 1, 64, 81, false, ReadNoise::kNone, kScaled, {}, 2};
+    Layer layer(s);
+    layer.x[80] = x;
+    for (float y : Read(s, layer, isa, 1)) CHECK(std::isnan(y));
+  }
+}
+
 // Inputs beyond full scale are full scale.
 void InputsAreClipped(const Instructions& isa) {
   const float inf = std::numeric_limits<float>::infinity();
@@ -420,6 +430,7 @@ int main() {
           xbarax::InsideIsInside({9, 19, 40, 2, 6, 9, true, noise, c, {transposed, false, {}}},
                                  isa);
     xbarax::NotFinitePassesThrough(isa);
+    xbarax::WhatIsBehindARowIsNoInput(isa);
     xbarax::InputsAreClipped(isa);
     xbarax::CurrentsAreDivided(isa);
     xbarax::RowsHaveTheirOwnNoise(isa);

@@ -281,6 +281,16 @@ def test_forward_mode_is_reverse_mode(mapping):
     np.testing.assert_allclose(tangent, expected, atol=5e-5)
 
 
+def test_no_rows_have_derivatives_too():
+    w, _ = make()
+    none = jnp.zeros((0, N_IN))
+    y, tangent = jax.jvp(lambda x: xb.read(w, x), (none,), (none,))
+    assert y.shape == tangent.shape == (0, N_OUT)
+    total = jax.checkpoint(lambda x: jnp.sum(xb.read(w, x) ** 2))
+    assert jax.grad(total)(none).shape == none.shape
+    assert jax.hessian(total)(none).shape == none.shape * 2
+
+
 def bent(w, x):
     return jnp.sum(jnp.tanh(xb.read(w, x)) ** 2)
 

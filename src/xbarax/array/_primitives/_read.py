@@ -178,7 +178,7 @@ class Read(_hijax.Primitive):
         if inside is None:
             return sums
         n = self.out_aval.shape[-1]
-        return (sums * inside).reshape(*sums.shape[:-1], -1, n).sum(-2)
+        return (sums * inside).reshape(*sums.shape[:-1], sums.shape[-1] // n, n).sum(-2)
 
     def _apart(self, cotangent, inside):
         """Its transpose: the cotangents of the partial sums, from those of the sums."""
@@ -209,7 +209,7 @@ class Read(_hijax.Primitive):
         n_out, n_in = self.in_avals[0].shape[-2:]
         n = n_in if self.transposed is False else n_out
         part = _part(self.in_avals[0], not self.transposed)
-        apart = x.reshape(*x.shape[:-1], -1, n)
+        apart = x.reshape(*x.shape[:-1], x.shape[-1] // n, n)
         axis = weights.ndim - (2 if not self.transposed else 1)
         groups = tuple(range(weights.ndim - 2, x.ndim - 2))
         pieces = []
