@@ -76,13 +76,14 @@ format: $(VENV)/.tools ## Format the code, and mend what lint can mend
 native-test: $(VENV)/.tools ## Run the native tests
 	$(call native_tests,build/release,-DCMAKE_BUILD_TYPE=Release)
 
-# What sanitizers see is less after -O2, which takes twice as long to build.
-SANITIZE_BUILD := -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS_DEBUG=-O1 -g1" \
-  "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"
+# What sanitizers see is less after -O2, which takes twice as long to build. With -Og, the address
+# sanitizer's build takes half as long and its tests no longer; those of the thread sanitizer do.
+sanitize_build = -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_C_FLAGS_DEBUG=$(1) -g1" \
+  "-DCMAKE_CXX_FLAGS_DEBUG=$(1) -g1"
 
 native-sanitize: $(VENV)/.build-tools ## Run the native tests under address, undefined-behaviour and thread sanitizers
-	$(call native_tests,build/native-sanitize,$(SANITIZE_BUILD) "-DXBARAX_SANITIZE=address;undefined")
-	$(call native_tests,build/native-sanitize-threads,$(SANITIZE_BUILD) -DXBARAX_SANITIZE=thread)
+	$(call native_tests,build/native-sanitize,$(call sanitize_build,-Og) "-DXBARAX_SANITIZE=address;undefined")
+	$(call native_tests,build/native-sanitize-threads,$(call sanitize_build,-O1) -DXBARAX_SANITIZE=thread)
 
 # PATH's before .venv's, as the package's builds choose: another ninja would compile all again.
 tool = $(or $(shell command -v $(1)),$(CURDIR)/$(BIN)/$(1))

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import sys
+import threading
 from importlib import metadata
 
 import jaxtyping
@@ -35,7 +37,29 @@ gc.set_threshold(50_000, 20, 100)
 
 # How many compiled programs JAX may keep from module to module: so many that few modules compile
 # again the small programs of operations outside jit.
-_KEPT_PROGRAMS = 1000
+_KEPT_PROGRAMS = 4000
+
+
+def _share_contexts():
+    """All programs that a thread compiles have one MLIR context.
+
+    JAX makes one for each, which takes half as long as to compile a small program, and 1.5 MB for
+    as long as it keeps the program. The more there are, the longer another takes.
+    """
+    from jax.interpreters import mlir  # not before JAX_PLATFORMS is set
+
+    make = mlir.make_ir_context
+    own = threading.local()
+
+    def context():
+        if not hasattr(own, "context"):
+            own.context = make()
+        return own.context
+
+    sys.modules[make.__module__].make_ir_context = context
+
+
+_share_contexts()
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +72,7 @@ def compilations():
 
 @pytest.fixture(autouse=True, scope="module")
 def little_to_look_through(compilations):
-    """Neither JAX nor the garbage collector need look at what the tests before have left.
-
-    JAX keeps each program that it compiles, with an MLIR context of its own: 1.5 MB. The more
-    contexts there are, the longer another takes: after 1500, programs take half as long again.
-    """
+    """Neither JAX nor the garbage collector need look at what the tests before have left."""
     import jax  # not before JAX_PLATFORMS is set
 
     gc.collect()
