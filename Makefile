@@ -38,6 +38,7 @@ bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against
 	$(BIN)/python benchmarks/driver_calls.py
 	$(BIN)/python benchmarks/monte_carlo.py
 	$(BIN)/python benchmarks/nonlinear_wires.py
+	$(BIN)/python benchmarks/roofline.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/stored_or_drawn.py
 	$(BIN)/python benchmarks/training_in_place.py

@@ -26,14 +26,20 @@ ffi::Error RunAll(cuda::Stream stream, const char* kernel, const Call& call) {
   return why.empty() ? ffi::Error::Success() : ffi::Error::Internal("xbarax: " + why);
 }
 
-ffi::Error Draw(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers, bool normal) {
+ffi::Error Draw(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers, bool normal,
+                bool paired = false) {
   const auto total = static_cast<std::int64_t>(numbers->element_count());
   const auto n_keys = static_cast<std::int64_t>(keys.element_count()) / 2;
   if (n_keys == 0 || total % n_keys != 0)
     return ffi::Error::InvalidArgument("xbarax random numbers: operands that do not match: keys " +
                                        Shape(keys.dimensions(), "uint32") + ", numbers " +
                                        Shape(numbers->dimensions()));
-  const GpuDraw draw = {keys.typed_data(), total, total / n_keys, normal, numbers->typed_data()};
+  const Dims dims = numbers->dimensions();
+  if (paired && dims.size() == 0)
+    return ffi::Error::InvalidArgument("xbarax random numbers: pairs without an axis");
+  const std::int64_t line = paired ? dims.back() : 0;
+  const GpuDraw draw = {keys.typed_data(),    total, total / n_keys, line, normal,
+                        numbers->typed_data()};
   return RunAll(stream, "xbarax_draw", draw);
 }
 
@@ -43,6 +49,10 @@ ffi::Error Uniform(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers) {
 
 ffi::Error Normal(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers) {
   return Draw(stream, keys, numbers, true);
+}
+
+ffi::Error PairedNormal(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers) {
+  return Draw(stream, keys, numbers, true, true);
 }
 
 ffi::Error FoldIn(cuda::Stream stream, U32 keys, U32 data, ffi::Result<U32> folded) {
@@ -64,6 +74,7 @@ extern "C" {
 
 XBARAX_EXPORT XLA_FFI_Error* XbaraxUniformCuda(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxNormalCuda(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxPairedNormalCuda(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFoldInCuda(XLA_FFI_CallFrame* call_frame);
 
 }  // extern "C"
@@ -75,6 +86,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxUniformCuda, xbarax::Uniform,
                                   .Ret<xbarax::F32>(),
                               {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxNormalCuda, xbarax::Normal,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::PlatformStream<xbarax::cuda::Stream>>()
+                                  .Arg<xbarax::U32>()
+                                  .Ret<xbarax::F32>(),
+                              {ffi::Traits::kCmdBufferCompatible});
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxPairedNormalCuda, xbarax::PairedNormal,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::PlatformStream<xbarax::cuda::Stream>>()
                                   .Arg<xbarax::U32>()

@@ -170,18 +170,37 @@ ffi::Error FoldInImpl(ffi::Buffer<ffi::U32> keys, ffi::Buffer<ffi::U32> data,
   return ffi::Error::Success();
 }
 
+// Whether numbers are (*batch, *shape) for keys (*batch, 2), with at least `axes` axes of a shape.
+ffi::Error CheckNumbers(Dims keys, Dims numbers, size_t axes, size_t* lead) {
+  *lead = keys.size() == 0 ? 0 : keys.size() - 1;
+  if (keys.size() == 0 || keys[*lead] != 2 || numbers.size() < *lead + axes ||
+      !std::equal(keys.begin(), keys.begin() + *lead, numbers.begin()))
+    return ffi::Error::InvalidArgument("xbarax random numbers: operands that do not match: keys " +
+                                       Shape(keys, "uint32") + ", numbers " + Shape(numbers));
+  return ffi::Error::Success();
+}
+
 // keys (*batch, 2), numbers (*batch, *shape): each key's numbers.
 ffi::Error DrawImpl(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Result numbers,
                     Distribution distribution) {
   const Dims dims = keys.dimensions(), to = numbers->dimensions();
-  const size_t lead = dims.size() == 0 ? 0 : dims.size() - 1;
-  if (dims.size() == 0 || dims[lead] != 2 || to.size() < lead ||
-      !std::equal(dims.begin(), dims.begin() + lead, to.begin()))
-    return ffi::Error::InvalidArgument("xbarax random numbers: operands that do not match: keys " +
-                                       Shape(dims, "uint32") + ", numbers " + Shape(to));
+  size_t lead;
+  if (ffi::Error error = CheckNumbers(dims, to, 0, &lead); error.failure()) return error;
   XlaExecutor executor(pool);
   Draw(distribution, Keys(keys.typed_data()), static_cast<size_t>(Product(dims, 0, lead)),
        static_cast<size_t>(Product(to, lead, to.size())), numbers->typed_data(), executor);
+  return ffi::Error::Success();
+}
+
+// keys (*batch, 2), numbers (*batch, *lines, count): each key's lines of numbers in pairs.
+ffi::Error DrawPairedNormal(ffi::ThreadPool pool, ffi::Buffer<ffi::U32> keys, Result numbers) {
+  const Dims dims = keys.dimensions(), to = numbers->dimensions();
+  size_t lead;
+  if (ffi::Error error = CheckNumbers(dims, to, 1, &lead); error.failure()) return error;
+  XlaExecutor executor(pool);
+  DrawPairs(Keys(keys.typed_data()), static_cast<size_t>(Product(dims, 0, lead)),
+            static_cast<size_t>(Product(to, lead, to.size() - 1)), static_cast<size_t>(to.back()),
+            numbers->typed_data(), executor);
   return ffi::Error::Success();
 }
 
@@ -279,6 +298,7 @@ XBARAX_EXPORT XLA_FFI_Error* XbaraxReadTransposed(XLA_FFI_CallFrame* call_frame)
 XBARAX_EXPORT XLA_FFI_Error* XbaraxUpdate(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxUniform(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxNormal(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxPairedNormal(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFoldIn(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsMul(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsAdd(XLA_FFI_CallFrame* call_frame);
@@ -309,6 +329,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
     ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::Buffer<ffi::U32>>().Ret<xbarax::Array>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     XbaraxNormal, xbarax::DrawNormal,
+    ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::Buffer<ffi::U32>>().Ret<xbarax::Array>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    XbaraxPairedNormal, xbarax::DrawPairedNormal,
     ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<ffi::Buffer<ffi::U32>>().Ret<xbarax::Array>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFoldIn, xbarax::FoldInImpl,
                               ffi::Ffi::Bind()

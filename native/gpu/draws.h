@@ -9,6 +9,7 @@ namespace xbarax {
 struct GpuDraw {
   const unsigned* keys;  // two words each
   long long total, count;
+  long long line;  // of numbers that come in pairs, as random.h says; 0: they don't
   bool normal;
   float* to;
 };
@@ -46,6 +47,17 @@ static inline unsigned GpuBits(const unsigned* key, long long number) {
   return x ^ y;
 }
 
+// The same where lines of numbers come in pairs: one of the words.
+static inline unsigned GpuPairedBits(const unsigned* key, long long number, long long line) {
+  const long long counters = (line + 1) / 2, place = number % line;
+  const bool second = place >= counters;
+  const unsigned long long counter = static_cast<unsigned long long>(
+      number / line * counters + (second ? place - counters : place));
+  unsigned x = static_cast<unsigned>(counter >> 32), y = static_cast<unsigned>(counter);
+  GpuThreefry(key, &x, &y);
+  return second ? y : x;
+}
+
 // 23 bits as a fraction.
 static inline float GpuUniform(unsigned bits) { return static_cast<float>(bits >> 9) * 0x1p-23f; }
 
@@ -70,7 +82,9 @@ static inline float GpuNormal(unsigned bits) {
 }
 
 static inline void RunGpuDraw(const GpuDraw& d, long long at) {
-  const unsigned bits = GpuBits(d.keys + 2 * (at / d.count), at % d.count);
+  const unsigned* key = d.keys + 2 * (at / d.count);
+  const long long number = at % d.count;
+  const unsigned bits = d.line == 0 ? GpuBits(key, number) : GpuPairedBits(key, number, d.line);
   d.to[at] = d.normal ? GpuNormal(bits) : GpuUniform(bits);
 }
 

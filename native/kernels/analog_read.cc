@@ -20,7 +20,7 @@ constexpr std::size_t kLine = 64;         // bytes of a line of the cache
 constexpr std::size_t kBlockRows = 24;    // a multiple of every instruction set's block of rows
 constexpr std::size_t kRowsPerTask = 48;  // a multiple of that
 constexpr std::size_t kFewRows = 3;       // fewer do not make a block
-constexpr std::size_t kNormal = 32;       // multiply-adds that take as long as a normal number
+constexpr std::size_t kNormal = 20;       // multiply-adds that take as long as a normal number
 constexpr std::size_t kParallelWork = std::size_t{1} << 20;  // multiply-adds worth a second thread
 
 std::size_t Ceil(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
@@ -228,10 +228,10 @@ void AnalogReader::AddNoise(const Block& block, std::size_t a, std::size_t b) co
   else
     step.deviations = block.deviations;
   step.silent = block.silent, step.noise = block.noise;
-  // Numbers are those of [rows][planes][tiles to][tiles from][lines].
-  step.plane_numbers = tiles_to_ * tiles_from_ * lines_;
-  step.row_numbers = planes_ * step.plane_numbers;
-  step.first = (a * tiles_from_ + b) * lines_;
+  // Lines are those of [rows][tiles to][tiles from], each of [planes][lines].
+  const std::size_t counters = Counters(planes_ * lines_);
+  step.row_counters = tiles_to_ * tiles_from_ * counters;
+  step.first = (a * tiles_from_ + b) * counters;
   steps_->add_noise(step);
 }
 

@@ -110,8 +110,11 @@ struct Quantiser {
     if (exact) return x;
     x = x < least ? least : x;
     x = x > most ? most : x;
-    return Round(divide(x) * half) * step;
+    return Within(x);
   }
+
+  // Of what is not beyond the full scale.
+  Floats Within(Floats x) const { return exact ? x : Round(divide(x) * half) * step; }
 
   bool exact;
   float high;
@@ -121,27 +124,47 @@ struct Quantiser {
 
 // ---- Inputs ---------------------------------------------------------------------------------
 
-// Where numbers are not zero: how many there are and, where these are at most `most`, which.
+// Where numbers are not zero: how many there are and, where these are at most `most`, which. Lanes
+// are listed some vectors later, when it is known that they are not too many: where all numbers are
+// some, none is.
 class Places {
  public:
   Places(std::uint32_t* to, std::size_t most) : to_(to), most_(most) {}
 
-  std::size_t count() const { return count_; }
-  void Add(std::size_t first, unsigned mask) {
-    std::size_t place = count_;
-    count_ += static_cast<std::size_t>(__builtin_popcount(mask));
-    if (count_ > most_) return;
-    for (; mask != 0; mask &= mask - 1)
-      to_[place++] =
-          static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(__builtin_ctz(mask));
+  // Lanes of a vector, by bits.
+  void Add(std::size_t first, unsigned lanes) {
+    held_[n_held_++] = {static_cast<std::uint32_t>(first), lanes};
+    if (n_held_ == kHeld) List();
+  }
+  std::size_t Count() {
+    List();
+    return count_;
   }
 
  private:
+  static constexpr std::size_t kHeld = 32;
+  struct Some {
+    std::uint32_t first, lanes;
+  };
+
+  void List() {
+    std::size_t place = count_;
+    for (std::size_t i = 0; i < n_held_; ++i)
+      count_ += static_cast<std::size_t>(__builtin_popcount(held_[i].lanes));
+    for (std::size_t i = 0; i < n_held_ && count_ <= most_; ++i)
+      for (std::uint32_t lanes = held_[i].lanes; lanes != 0; lanes &= lanes - 1)
+        to_[place++] = held_[i].first + static_cast<std::uint32_t>(__builtin_ctz(lanes));
+    n_held_ = 0;
+  }
+
   std::uint32_t* to_;
-  std::size_t most_, count_ = 0;
+  std::size_t most_, count_ = 0, n_held_ = 0;
+  Some held_[kHeld];
 };
 
-inline void DriveRow(const DriveStep& s, std::size_t r, const Quantiser& quantise) {
+// `quantise` converts a vector of inputs.
+template <class Quantise>
+inline void DriveRow(const DriveStep& s, std::size_t r, const Quantise& quantise) {
   const std::size_t count = s.count, width = s.drives - (s.column ? 1 : 0);
   const float* const x = s.x + r * s.x_stride;
   float* const volts = s.volts + r * s.drives;
@@ -173,13 +196,15 @@ inline void DriveRow(const DriveStep& s, std::size_t r, const Quantiser& quantis
     places.Add(width, v != 0);
   }
   if (s.deviations != nullptr) s.deviations[r] = __builtin_sqrtf(s.variance * Sum(power));
-  s.n_places[r] = static_cast<std::uint32_t>(places.count());
+  s.n_places[r] = static_cast<std::uint32_t>(places.Count());
 }
 
 void Drive(const DriveStep& s) {
   if (s.scaled && s.levels.half != 0) {
-    for (std::size_t r = 0; r < s.rows; ++r)
-      DriveRow(s, r, Quantiser(s.levels, Largest(s.x + r * s.x_stride, s.count)));
+    for (std::size_t r = 0; r < s.rows; ++r) {
+      const Quantiser quantiser(s.levels, Largest(s.x + r * s.x_stride, s.count));
+      DriveRow(s, r, [&](Floats x) { return quantiser.Within(x); });
+    }
   } else {
     const Quantiser quantise(s.levels, 1.0f);
     for (std::size_t r = 0; r < s.rows; ++r) DriveRow(s, r, quantise);
@@ -225,69 +250,65 @@ struct Deviation {
   }
 };
 
-inline Deviation DeviationOf(const NoiseStep& s, std::size_t r, std::size_t place) {
+inline Deviation DeviationOf(const NoiseStep& s, std::size_t r) {
   if (s.deviations != nullptr) return {s.deviations + r, nullptr};
-  return {nullptr, s.variances + r * s.stride + place};
+  return {nullptr, s.variances + r * s.stride};
 }
 
-inline void Add(Floats normal, const Deviation& deviation, std::size_t i, std::size_t n,
-                float* sums) {
-  Put(sums + i, Get(sums + i, n) + deviation(i, n) * normal, n);
+// Adds noise to a row's sums from number `begin` to `end`, as many as there are vectors for.
+inline void Add(const Floats* normal, std::size_t vectors, const Deviation& deviation,
+                std::size_t begin, std::size_t end, float* sums) {
+  for (std::size_t v = 0; v < vectors && begin < end; ++v, begin += kLanes) {
+    const std::size_t n = end - begin < kLanes ? end - begin : kLanes;
+    Put(sums + begin, Get(sums + begin, n) + deviation(begin, n) * normal[v], n);
+  }
 }
 
-// The noise of rows of few sums, whose numbers follow one another: for many rows together, since
+// The noise of rows of few sums, whose counters follow one another: for many rows together, since
 // those of one make no blocks, or not enough to be drawn beside the next.
 void AddNoiseTogether(const NoiseStep& s) {
   constexpr std::size_t kMost = 1024;
-  const std::size_t count = s.planes * s.lines;
-  float normals[kMost + kRandomVectors * kLanes];
+  const std::size_t count = s.planes * s.lines, half = Counters(count);
+  float first[kMost + kRandomVectors * kLanes], second[kMost + kRandomVectors * kLanes];
   for (std::size_t r = 0, end; r < s.rows; r = end) {
     end = r + 1;
     if (s.silent[r]) continue;
     const auto [key, row] = s.noise[r];
     while (end < s.rows && !s.silent[end] && s.noise[end].row == row + (end - r) &&
            s.noise[end].key.first == key.first && s.noise[end].key.second == key.second &&
-           (end - r + 1) * count <= kMost)
+           (end - r + 1) * half <= kMost)
       ++end;
-    ForEachNormals(key, row * s.row_numbers + s.first, (end - r) * count,
-                   [&](std::size_t i, std::size_t vectors, const Floats* normal) {
-                     std::memcpy(normals + i, normal, vectors * sizeof(Floats));
+    ForEachNormals(key, row * s.row_counters + s.first, (end - r) * half,
+                   [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
+                     std::memcpy(first + i, x, vectors * sizeof(Floats));
+                     std::memcpy(second + i, y, vectors * sizeof(Floats));
                    });
     for (std::size_t k = r; k < end; ++k) {
-      const Deviation deviation = DeviationOf(s, k, 0);
-      const float* from = normals + (k - r) * count;
-      for (std::size_t i = 0; i < count; i += kLanes)
-        Add(Load(from + i), deviation, i, count - i < kLanes ? count - i : kLanes,
-            s.sums + k * s.stride);
+      const Deviation deviation = DeviationOf(s, k);
+      float* sums = s.sums + k * s.stride;
+      const float *x = first + (k - r) * half, *y = second + (k - r) * half;
+      for (std::size_t i = 0; i < half; i += kLanes) {
+        const Floats a = Load(x + i), b = Load(y + i);
+        Add(&a, 1, deviation, i, half, sums);
+        Add(&b, 1, deviation, half + i, count, sums);
+      }
     }
   }
 }
 
 void AddNoise(const NoiseStep& s) {
-  const bool follow = s.plane_numbers == s.lines;  // the numbers of a row's planes one another
-  const std::size_t planes = follow ? 1 : s.planes;
-  const std::size_t count = follow ? s.planes * s.lines : s.lines;
-  if (follow && s.row_numbers == count && count < 4 * kRandomVectors * kLanes)
-    return AddNoiseTogether(s);
+  const std::size_t count = s.planes * s.lines, half = Counters(count);
+  if (s.row_counters == half && half <= 256) return AddNoiseTogether(s);
   for (std::size_t r = 0; r < s.rows; ++r) {
     if (s.silent[r]) continue;
     const auto [key, row] = s.noise[r];
-    for (std::size_t p = 0; p < planes; ++p) {
-      const Deviation deviation = DeviationOf(s, r, p * count);
-      float* sums = s.sums + r * s.stride + p * count;
-      ForEachNormals(key, row * s.row_numbers + p * s.plane_numbers + s.first, count,
-                     [&](std::size_t i, std::size_t vectors, const Floats* normal) {
-                       const std::size_t rest = count - i;
-                       if (rest >= vectors * kLanes) {
-                         for (std::size_t v = 0; v < vectors; ++v)
-                           Add(normal[v], deviation, i + v * kLanes, kLanes, sums);
-                       } else {
-                         for (std::size_t v = 0; v * kLanes < rest; ++v)
-                           Add(normal[v], deviation, i + v * kLanes,
-                               rest - v * kLanes < kLanes ? rest - v * kLanes : kLanes, sums);
-                       }
-                     });
-    }
+    const Deviation deviation = DeviationOf(s, r);
+    float* sums = s.sums + r * s.stride;
+    ForEachNormals(key, row * s.row_counters + s.first, half,
+                   [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
+                     Add(x, vectors, deviation, i, half, sums);
+                     Add(y, vectors, deviation, half + i, count, sums);
+                   });
   }
 }
 
@@ -298,25 +319,51 @@ inline float FullScale(const ConvertStep& s, std::size_t plane, const float* sum
   return s.full_scales == nullptr ? s.full_scale : s.full_scales[plane * s.full_scales_stride];
 }
 
-void Convert(const ConvertStep& s) {
+// Planes of a row from number `first` on, which are read in one go. kWithin: no current is beyond a
+// full scale that is the largest of them.
+template <std::size_t kPlanes, bool kWithin>
+inline void ConvertPlanes(const ConvertStep& s, std::size_t first, const float* sums, float* y) {
+  const auto of = [&](std::size_t p) {
+    return Quantiser(s.levels, FullScale(s, first + p, sums + p * s.lines));
+  };
+  const Quantiser one = of(0), other = kPlanes == 1 ? one : of(kPlanes - 1);
+  const auto quantise = [&](std::size_t p, Floats x) {
+    const Quantiser& quantiser = p == 0 ? one : other;
+    return kWithin ? quantiser.Within(x) : quantiser(x);
+  };
+  Floats columns[kPlanes] = {};
+  for (std::size_t p = 0; p < kPlanes && s.column; ++p)
+    columns[p] = quantise(p, Floats{} + sums[(p + 1) * s.lines - 1]);
+  const bool anew = s.first && first == 0;
+  ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
+    Floats total = anew ? Floats{} : Get(y + i, n);
+    for (std::size_t p = 0; p < kPlanes; ++p) {
+      const Floats value =
+          s.factors[first + p] * (quantise(p, Get(sums + p * s.lines + i, n)) - columns[p]);
+      total = anew && p == 0 ? value : total + value;
+    }
+    Put(y + i, total, n);
+  });
+}
+
+template <bool kWithin>
+inline void ConvertRows(const ConvertStep& s) {
   for (std::size_t r = 0; r < s.rows; ++r) {
     float* y = s.y + r * s.y_stride;
     if (s.silent[r]) {
       if (s.first) std::memset(y, 0, s.count * sizeof(float));
       continue;
     }
-    for (std::size_t p = 0; p < s.planes; ++p) {
-      const float* sums = s.sums + r * s.stride + p * s.lines;
-      const Quantiser quantise(s.levels, FullScale(s, p, sums));
-      const Floats column = quantise(Floats{} + (s.column ? sums[s.lines - 1] : 0.0f));
-      const Floats factor = Floats{} + s.factors[p];
-      const bool first = s.first && p == 0;
-      ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
-        const Floats value = factor * (quantise(Get(sums + i, n)) - column);
-        Put(y + i, first ? value : Get(y + i, n) + value, n);
-      });
-    }
+    const float* sums = s.sums + r * s.stride;
+    std::size_t p = 0;
+    for (; p + 2 <= s.planes; p += 2) ConvertPlanes<2, kWithin>(s, p, sums + p * s.lines, y);
+    if (p < s.planes) ConvertPlanes<1, kWithin>(s, p, sums + p * s.lines, y);
   }
+}
+
+void Convert(const ConvertStep& s) {
+  if (s.by_read && s.levels.is_signed) return ConvertRows<true>(s);
+  ConvertRows<false>(s);
 }
 
 void Inside(const ConvertStep& s) {

@@ -54,8 +54,8 @@ struct NoiseStep {
   const float* variances;   // of each sum, as the sums
   const bool* silent;       // of each row: whether it has none
   const RowNoise* noise;
-  // The number of a sum's random number: row_numbers row + plane_numbers plane + first + line.
-  std::uint64_t row_numbers, plane_numbers, first;
+  // A row's sums take a line of paired numbers, whose counters begin at row_counters row + first.
+  std::uint64_t row_counters, first;
 };
 
 // From currents to a tile's share of the results.

@@ -1,6 +1,7 @@
 #include "kernels/random.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "kernels/isa.h"
 
@@ -26,6 +27,22 @@ void Draw(Distribution distribution, const RandomKey* keys, std::size_t n_keys, 
       fill(keys[key], start, n, to + begin);
       begin += n;
     }
+  };
+  if (total == 0 || tasks == 1) return some(0, total);
+  ParallelFor(executor, tasks,
+              [&](std::size_t task) { some(task * total / tasks, (task + 1) * total / tasks); });
+}
+
+void DrawPairs(const RandomKey* keys, std::size_t n_keys, std::size_t lines, std::size_t count,
+               float* to, Executor& executor) {
+  const Random& random = BestRandom();
+  const std::size_t total = n_keys * lines, counters = Counters(count);
+  const std::size_t work = total * std::max(counters, kLeastPerKey);
+  const std::size_t tasks = (work + kNumbersPerTask - 1) / kNumbersPerTask;
+  auto some = [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i)
+      random.paired_normal(keys[i / lines], std::uint64_t{i % lines} * counters, count,
+                           to + i * count);
   };
   if (total == 0 || tasks == 1) return some(0, total);
   ParallelFor(executor, tasks,

@@ -32,13 +32,53 @@ void FillUniform(RandomKey key, std::uint64_t start, std::size_t count, float* t
   if (done < count) SomeUniform<1>(words, start + done, count - done, to + done);
 }
 
+// The first `count` of some vectors of numbers.
+inline void PutSome(const Floats* numbers, std::size_t vectors, std::size_t count, float* to) {
+  if (count < vectors * kLanes) return void(std::memcpy(to, numbers, count * sizeof(float)));
+  for (std::size_t v = 0; v < vectors; ++v) Store(to + v * kLanes, numbers[v]);
+}
+
+// As for ForEachNormals, bits of the next numbers are found beside these.
 void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  ForEachNormals(key, start, count, [&](std::size_t done, std::size_t vectors, const Floats* from) {
-    const std::size_t most = vectors * kLanes, rest = count - done;
-    if (rest < most) std::memcpy(to + done, from, rest * sizeof(float));
-    if (rest < most) return;
-    for (std::size_t v = 0; v < vectors; ++v) Store(to + done + v * kLanes, from[v]);
-  });
+  constexpr std::size_t V = kRandomVectors, kBlock = V * kLanes;
+  const KeyWords words(key);
+  Words bits[V];
+  Floats numbers[V];
+  std::size_t done = 0;
+  if (count > 2 * kLanes) {
+    words.Get<V>(start, bits);
+    for (; done + kBlock + 2 * kLanes < count; done += kBlock) {
+      NormalSteps<V> steps(bits);
+      Words x[V], y[V];
+      words.GetBoth<V>(start + done + kBlock, x, y,
+                       [&](auto round) { steps.template Step<round.value>(); });
+      steps.End(numbers);
+      PutSome(numbers, V, kBlock, to + done);
+      for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
+    }
+    Normal<V>(bits, numbers);
+    PutSome(numbers, V, count - done, to + done);
+    done += kBlock;
+  }
+  if (done + kLanes < count) {
+    words.Get<2>(start + done, bits);
+    Normal<2>(bits, numbers);
+    PutSome(numbers, 2, count - done, to + done);
+  } else if (done < count) {
+    words.Get<1>(start + done, bits);
+    Normal<1>(bits, numbers);
+    PutSome(numbers, 1, count - done, to + done);
+  }
+}
+
+void FillPairedNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
+  const std::size_t half = Counters(count);
+  ForEachNormals(
+      key, start, half,
+      [&](std::size_t i, std::size_t vectors, const Floats* first, const Floats* second) {
+        PutSome(first, vectors, half - i, to + i);
+        if (half + i < count) PutSome(second, vectors, count - half - i, to + half + i);
+      });
 }
 
 void FoldIn(const RandomKey* keys, const std::uint32_t* data, std::size_t count, RandomKey* to) {
@@ -57,6 +97,6 @@ void FoldIn(const RandomKey* keys, const std::uint32_t* data, std::size_t count,
 
 }  // namespace
 
-extern const Random kRandom = {FillUniform, FillNormal, FoldIn};
+extern const Random kRandom = {FillUniform, FillNormal, FillPairedNormal, FoldIn};
 
 }  // namespace xbarax::XBARAX_ISA

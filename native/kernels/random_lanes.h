@@ -24,7 +24,7 @@ inline Floats Sqrt(Floats x) {
 #endif
 }
 
-// The words of a key; jax.random takes the xor of both of a counter's.
+// The words of a key: two of each counter, of whose both jax.random takes the xor.
 class KeyWords {
  public:
   explicit KeyWords(RandomKey key)
@@ -33,12 +33,21 @@ class KeyWords {
       counters_[lane] = static_cast<std::uint32_t>(lane) + key.second;
   }
 
-  // Those of counters from `start` on. For `beside` see Rounds.
+  // Those of counters from `start` on.
+  template <std::size_t V>
+  [[gnu::always_inline]] void Get(std::uint64_t start, Words* bits) const {
+    Words x[V], y[V];
+    GetBoth<V>(start, x, y);
+    for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
+  }
+
+  // The same before they are joined. For `beside` see Rounds.
   template <std::size_t V, class Beside = Nothing>
-  [[gnu::always_inline]] void Get(std::uint64_t start, Words* bits, Beside beside = {}) const {
+  [[gnu::always_inline]] void GetBoth(std::uint64_t start, Words* first, Words* second,
+                                      Beside beside = {}) const {
     const std::uint32_t low = static_cast<std::uint32_t>(start);
     const std::uint32_t high = static_cast<std::uint32_t>(start >> 32);
-    Words x[V], y[V];
+    Words x[V], y[V];  // of its own, in registers
     for (std::size_t v = 0; v < V; ++v) {
       x[v] = Words{} + (first_ + high);
       y[v] = counters_ + (low + static_cast<std::uint32_t>(v * kLanes));
@@ -46,7 +55,7 @@ class KeyWords {
     if (low > ~std::uint32_t{V * kLanes - 1})  // hardly ever
       for (std::size_t v = 0; v < V; ++v) x[v] += BitCast<Words>(y[v] - second_ < low) & 1u;
     Rounds<V>(keys_, x, y, beside);
-    for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
+    for (std::size_t v = 0; v < V; ++v) first[v] = x[v], second[v] = y[v];
   }
 
  private:
@@ -148,44 +157,51 @@ inline void Normal(const Words* bits, Floats* to) {
   steps.End(to);
 }
 
-// The same, and in `bits` then the words of counters from `start` on, which takes less time
+// The same, and both words of half as many counters from `start` on, which takes less time
 // together: chains of the former wait for results, the latter need every unit.
 template <std::size_t V>
-inline void NormalAndBits(const KeyWords& words, std::uint64_t start, Words* bits, Floats* to) {
+inline void NormalAndBits(const Words* bits, Floats* to, const KeyWords& words, std::uint64_t start,
+                          Words* first, Words* second) {
   NormalSteps<V> steps(bits);
-  Words next[V];
-  words.Get<V>(start, next, [&](auto round) { steps.template Step<round.value>(); });
+  words.GetBoth<V / 2>(start, first, second,
+                       [&](auto round) { steps.template Step<round.value>(); });
   steps.End(to);
-  for (std::size_t v = 0; v < V; ++v) bits[v] = next[v];
 }
 
-// Calls body(place, V, vectors) for `count` normal numbers of a key, from `start` on, V vectors at
-// a time: as many as there are registers for, in the end as few as do.
+// Calls body(place, V, first, second) for `count` counters of a key, from `start` on, V vectors at
+// a time: normal numbers of their first words, and of their second ones.
 template <class Body>
 inline void ForEachNormals(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
-  constexpr std::size_t kBlock = kRandomVectors * kLanes;
+  constexpr std::size_t V = kRandomVectors, kHalf = V / 2, kBlock = V * kLanes;
   const KeyWords words(key);
-  Words bits[kRandomVectors];
-  Floats normal[kRandomVectors];
+  Words x[V], y[V];
+  Floats first[V], second[V];
   std::size_t done = 0;
-  if (count > 2 * kLanes) {
-    words.Get<kRandomVectors>(start, bits);
-    for (; done + kBlock + 2 * kLanes < count; done += kBlock) {
-      NormalAndBits<kRandomVectors>(words, start + done + kBlock, bits, normal);
-      body(done, kRandomVectors, normal);
+  if (count > kHalf * kLanes) {
+    words.GetBoth<V>(start, x, y);
+    for (; done + kBlock + kHalf * kLanes < count; done += kBlock) {
+      const std::uint64_t next = start + done + kBlock;
+      Words next_x[V], next_y[V];
+      NormalAndBits<V>(x, first, words, next, next_x, next_y);
+      NormalAndBits<V>(y, second, words, next + kHalf * kLanes, next_x + kHalf, next_y + kHalf);
+      body(done, V, first, second);
+      for (std::size_t v = 0; v < V; ++v) x[v] = next_x[v], y[v] = next_y[v];
     }
-    Normal<kRandomVectors>(bits, normal);
-    body(done, kRandomVectors, normal);
+    Normal<V>(x, first);
+    Normal<V>(y, second);
+    body(done, V, first, second);
     done += kBlock;
   }
   if (done + kLanes < count) {
-    words.Get<2>(start + done, bits);
-    Normal<2>(bits, normal);
-    body(done, 2, normal);
+    words.GetBoth<2>(start + done, x, y);
+    Normal<2>(x, first);
+    Normal<2>(y, second);
+    body(done, 2, first, second);
   } else if (done < count) {
-    words.Get<1>(start + done, bits);
-    Normal<1>(bits, normal);
-    body(done, 1, normal);
+    words.GetBoth<1>(start + done, x, y);
+    Normal<1>(x, first);
+    Normal<1>(y, second);
+    body(done, 1, first, second);
   }
 }
 

@@ -124,8 +124,10 @@ struct Currents {
 class Model {
  public:
   Model(const Setting& s, const Layer& layer, const Random& random) : s_(s), layer_(layer) {
-    numbers_.resize(s.rows * s.planes * s.tiles_to() * s.tiles_from() * s.sums());
-    random.normal(kKey, 0, numbers_.size(), numbers_.data());
+    const std::size_t lines = s.rows * s.tiles_to() * s.tiles_from(), line = s.planes * s.sums();
+    numbers_.resize(lines * line);
+    for (std::size_t i = 0; i < lines; ++i)
+      random.paired_normal(kKey, i * ((line + 1) / 2), line, numbers_.data() + i * line);
   }
 
   // What lines carry, in volts.
@@ -171,8 +173,9 @@ class Model {
           variance +=
               layer_.variance[s_.noise == ReadNoise::kEach ? cell : 0] * volts[from] * volts[from];
       }
-      const std::size_t sum = ((row * s_.planes + p) * s_.tiles_to() + a) * s_.tiles_from() + b;
-      const double noise = std::sqrt(variance) * numbers_[sum * s_.sums() + to];
+      const std::size_t number = (row * s_.tiles_to() + a) * s_.tiles_from() + b;
+      const double noise =
+          std::sqrt(variance) * numbers_[(number * s_.planes + p) * s_.sums() + to];
       result.current.push_back(current + noise);
       result.size.push_back(size + std::fabs(noise));
     }

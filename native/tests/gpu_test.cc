@@ -132,13 +132,22 @@ void NumbersAreTheHosts() {
   Floats uniform(kCount), normal(kCount), found(kCount);
   BestRandom().uniform(key, 0, kCount, uniform.data());
   BestRandom().normal(key, 0, kCount, normal.data());
-  GpuDraw draw = {words, kCount, kCount, false, found.data()};
+  GpuDraw draw = {words, kCount, kCount, 0, false, found.data()};
   for (std::size_t k = 0; k < kCount; ++k) RunGpuDraw(draw, static_cast<long long>(k));
   CHECK(found == uniform);
   draw.normal = true;
   for (std::size_t k = 0; k < kCount; ++k) RunGpuDraw(draw, static_cast<long long>(k));
   for (std::size_t k = 0; k < kCount; ++k)
     CHECK(std::fabs(found[k] - normal[k]) <= 2e-6f * std::max(1.0f, std::fabs(normal[k])));
+  for (std::size_t line : {1, 25, 256}) {  // pairs
+    draw.line = static_cast<long long>(line);
+    for (std::size_t i = 0; i < kCount / line; ++i)
+      BestRandom().paired_normal(key, i * ((line + 1) / 2), line, normal.data() + i * line);
+    for (std::size_t k = 0; k < kCount / line * line; ++k) {
+      RunGpuDraw(draw, static_cast<long long>(k));
+      CHECK(std::fabs(found[k] - normal[k]) <= 2e-6f * std::max(1.0f, std::fabs(normal[k])));
+    }
+  }
   RandomKey folded;
   const std::uint32_t number = 77;
   unsigned to[2];

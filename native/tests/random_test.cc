@@ -40,11 +40,20 @@ void ThreefryIsThePublished() {
 }
 
 // What the numbers of a key are, one by one.
-std::uint32_t Bits(RandomKey key, std::uint64_t counter) {
+struct Pair {
+  std::uint32_t first, second;
+};
+
+Pair WordsOf(RandomKey key, std::uint64_t counter) {
   std::uint32_t x = static_cast<std::uint32_t>(counter >> 32);
   std::uint32_t y = static_cast<std::uint32_t>(counter);
   Threefry<1>(key.first, key.second, &x, &y);
-  return x ^ y;
+  return {x, y};
+}
+
+std::uint32_t Bits(RandomKey key, std::uint64_t counter) {
+  const Pair words = WordsOf(key, counter);
+  return words.first ^ words.second;
 }
 
 double UniformOf(std::uint32_t bits) { return std::ldexp(static_cast<double>(bits >> 9), -23); }
@@ -61,6 +70,14 @@ double NormalOf(std::uint32_t bits) {
   return x;
 }
 
+// To rounding, which in the tails is that of x^2 for the 1 - x^2 of the inverse error function at
+// x: jax.random's.
+bool IsNormalOf(float number, std::uint32_t bits) {
+  const double wanted = NormalOf(bits), size = std::max(1.0, std::fabs(wanted));
+  const double p = UniformOf(bits) + std::ldexp(1.0, -25), rest = 4 * p * (1 - p);
+  return std::fabs(number - wanted) <= 2e-6 * size + std::ldexp(1.0, -25) / rest / size;
+}
+
 constexpr RandomKey kKey = {0x12345678, 0x9abcdef0};
 
 void NumbersAreThoseOfTheirCounters(const Random& random, std::uint64_t start, std::size_t count) {
@@ -70,9 +87,20 @@ void NumbersAreThoseOfTheirCounters(const Random& random, std::uint64_t start, s
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint32_t bits = Bits(kKey, start + i);
     CHECK(uniform[i] == UniformOf(bits));
-    const double wanted = NormalOf(bits);
-    CHECK(std::fabs(normal[i] - wanted) <= 2e-6 * std::max(1.0, std::fabs(wanted)));
+    CHECK(IsNormalOf(normal[i], bits));
   }
+}
+
+// The first words' in front, and nothing is written behind the last.
+void PairsAreBothWords(const Random& random, std::uint64_t start, std::size_t count) {
+  std::vector<float> normal(count + 1, 99.0f);
+  random.paired_normal(kKey, start, count, normal.data());
+  const std::size_t counters = (count + 1) / 2;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Pair words = WordsOf(kKey, start + i % counters);
+    CHECK(IsNormalOf(normal[i], i < counters ? words.first : words.second));
+  }
+  CHECK(normal[count] == 99.0f);
 }
 
 void FoldsAreThreefry(const Random& random, std::size_t count) {
@@ -107,6 +135,18 @@ void DrawIsOneKeyAfterTheOther(Executor& executor, std::size_t n_keys, std::size
   }
 }
 
+void PairsAreOneLineAfterTheOther(Executor& executor, std::size_t n_keys, std::size_t lines,
+                                  std::size_t count) {
+  std::vector<RandomKey> keys(n_keys);
+  for (std::size_t k = 0; k < n_keys; ++k) keys[k] = {static_cast<std::uint32_t>(k), 5};
+  std::vector<float> together(n_keys * lines * count, 99.0f), alone(count);
+  DrawPairs(keys.data(), n_keys, lines, count, together.data(), executor);
+  for (std::size_t i = 0; i < n_keys * lines; ++i) {
+    BestRandom().paired_normal(keys[i / lines], i % lines * ((count + 1) / 2), count, alone.data());
+    CHECK(std::equal(alone.begin(), alone.end(), together.begin() + i * count));
+  }
+}
+
 void BestIsExecutable() {
   const std::vector<const Random*> all = Executable();
   CHECK(std::find(all.begin(), all.end(), &BestRandom()) != all.end());
@@ -122,6 +162,10 @@ int main() {
       xbarax::NumbersAreThoseOfTheirCounters(*random, 0, count);
     // A counter's lower word overflows within a vector.
     xbarax::NumbersAreThoseOfTheirCounters(*random, (std::uint64_t{3} << 32) - 37, 100);
+    for (std::size_t count :
+         {0, 1, 2, 3, 8, 9, 31, 32, 33, 63, 64, 65, 66, 127, 129, 193, 1000, 1001})
+      xbarax::PairsAreBothWords(*random, 0, count);
+    xbarax::PairsAreBothWords(*random, (std::uint64_t{3} << 32) - 37, 200);
     for (std::size_t count : {0, 1, 4, 17, 40}) xbarax::FoldsAreThreefry(*random, count);
   }
   xbarax::BestIsExecutable();
@@ -135,6 +179,11 @@ int main() {
       xbarax::DrawIsOneKeyAfterTheOther(*executor, 2000, 7);
       xbarax::DrawIsOneKeyAfterTheOther(*executor, 0, 7);
       xbarax::DrawIsOneKeyAfterTheOther(*executor, 7, 0);
+      xbarax::PairsAreOneLineAfterTheOther(*executor, 1, 500, 101);
+      xbarax::PairsAreOneLineAfterTheOther(*executor, 3, 7, 2000);
+      xbarax::PairsAreOneLineAfterTheOther(*executor, 0, 7, 5);
+      xbarax::PairsAreOneLineAfterTheOther(*executor, 7, 0, 5);
+      xbarax::PairsAreOneLineAfterTheOther(*executor, 7, 5, 0);
     }
   }
   return xbarax::test::Result();

@@ -1,14 +1,17 @@
-"""The native kernels draw what `jax.random` draws."""
+"""The native kernels draw what `jax.random` draws, and pairs of numbers as plain JAX does."""
 
 import re
 
 import jax
 import numpy as np
 import pytest
+import scipy.special
 from jax import numpy as jnp
+from jax.extend.random import threefry_2x32
 
 import xbarax as xb
 from xbarax import _kernels
+from xbarax._kernels import _random
 
 KEY = jax.random.key(7)
 SHAPES = [(), (0,), (1,), (17,), (3, 5, 7), (400, 301)]
@@ -36,6 +39,32 @@ def test_uniform_numbers_are_the_same_bits(shape):
 def test_normal_numbers_are_the_same_to_rounding(shape):
     drawn = native(lambda k: _kernels.normal(k, shape))(KEY)
     np.testing.assert_array_max_ulp(np.asarray(drawn), np.asarray(jax.random.normal(KEY, shape)), 8)
+
+
+@pytest.mark.parametrize("implementation", ["jax", "native"])
+@pytest.mark.parametrize("shape", [(0,), (1,), (17,), (3, 0), (0, 3), (3, 5, 7), (2, 130)])
+def test_paired_normal_numbers_are_of_both_words_of_each_counter(shape, implementation):
+    with _kernels.using(implementation):
+        drawn = jax.jit(lambda k: _kernels.paired_normal(k, shape))(KEY)
+    n = shape[-1]
+    expected = np.zeros((int(np.prod(shape[:-1])), n))
+    for line, i in np.ndindex(*expected.shape):
+        half = (n + 1) // 2
+        counter = np.array([0, line * half + i % half], np.uint32)
+        word = threefry_2x32(data(KEY), counter)[i // half]
+        expected[line, i] = scipy.special.ndtri((int(word) >> 9) / 2**23 + 2**-25)
+    assert drawn.shape == shape
+    # In the tails, rounding of x² in 1 − x² is magnified.
+    np.testing.assert_allclose(drawn, expected.reshape(shape), rtol=1e-5, atol=1e-6)
+
+
+def test_counters_have_two_words():
+    lines = [0, 1, 5, 2**16 + 3, 2**31 + 7, 2**32 - 1]
+    for counters in (1, 3, 2**16 + 1):
+        high, low = _random._counters(jnp.asarray(lines, jnp.uint32), counters)
+        found = (np.asarray(high).astype(object) << 32) + np.asarray(low).astype(object)
+        for place in {0, counters // 2, counters - 1}:
+            assert found[:, place].tolist() == [line * counters + place for line in lines]
 
 
 def test_keys_are_the_same():
@@ -69,6 +98,7 @@ def test_keys_of_other_generators_are_left_to_jax(impl):
     key = jax.random.key(7, impl=impl)
     for ours, theirs in [
         (_kernels.normal(key, (9,)), jax.random.normal(key, (9,))),
+        (_kernels.paired_normal(key, (9,)), jax.random.normal(key, (9,))),
         (_kernels.uniform(key, (9,)), jax.random.uniform(key, (9,))),
         (data(_kernels.fold_in(key, 3)), data(jax.random.fold_in(key, 3))),
         (data(_kernels.split(key, 3)), data(jax.random.split(key, 3))),

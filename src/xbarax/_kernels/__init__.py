@@ -47,5 +47,6 @@ from xbarax._kernels._pulses import pulse_restart as pulse_restart
 from xbarax._kernels._random import fold_in as fold_in
 from xbarax._kernels._random import is_threefry as is_threefry
 from xbarax._kernels._random import normal as normal
+from xbarax._kernels._random import paired_normal as paired_normal
 from xbarax._kernels._random import split as split
 from xbarax._kernels._random import uniform as uniform

@@ -34,7 +34,7 @@ def update(conductance: Array, delta: Array) -> tuple[Array, Array]:
 
 
 def draw(distribution: str, key_data: Array, shape: tuple[int, ...]) -> Array:
-    """The "uniform" or "normal" numbers of a threefry key's data (2,)."""
+    """The "uniform", "normal" or "paired_normal" numbers of a threefry key's data (2,)."""
     call = jax.ffi.ffi_call(f"xbarax_{distribution}", _float32(*shape), vmap_method="broadcast_all")
     return call(key_data)
 

@@ -20,6 +20,7 @@ from xbarax._kernels import _library
 TARGETS = {
     "xbarax_uniform": "XbaraxUniformCuda",
     "xbarax_normal": "XbaraxNormalCuda",
+    "xbarax_paired_normal": "XbaraxPairedNormalCuda",
     "xbarax_fold_in": "XbaraxFoldInCuda",
     "xbarax_lif_loop_forward": "XbaraxLifLoopForwardCuda",
     "xbarax_lif_loop_backward": "XbaraxLifLoopBackwardCuda",

@@ -27,6 +27,7 @@ TARGETS = {
     "xbarax_pulse_restart": "XbaraxPulseRestart",
     "xbarax_uniform": "XbaraxUniform",
     "xbarax_normal": "XbaraxNormal",
+    "xbarax_paired_normal": "XbaraxPairedNormal",
     "xbarax_fold_in": "XbaraxFoldIn",
     "xbarax_effective_conductance_f32": "XbaraxEffectiveConductanceF32",
     "xbarax_effective_conductance_f64": "XbaraxEffectiveConductanceF64",

@@ -5,12 +5,15 @@ compile each.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax import Array
 from jax import numpy as jnp
+from jax.extend.random import threefry_2x32
 from jax.typing import ArrayLike, DTypeLike
 
 from xbarax._kernels import _calls
@@ -21,6 +24,24 @@ from xbarax._kernels._cuda import cuda_available
 def normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
     """`jax.random.normal`, of one typed key."""
     return _draw("normal", jax.random.normal, key, shape, dtype)
+
+
+def paired_normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+    """Standard normal numbers, of one typed key, for half of the random bits of `normal`'s.
+
+    `jax.random` takes the exclusive or of the two words that Threefry makes of each counter; here
+    each word gives a number. A line of n along the last axis has ⌈n/2⌉ counters, the lines'
+    following one another: their first words give the first half of the line, their second words the
+    other. Keys of other generators, and other types than float32, give `jax.random.normal`'s.
+    """
+    if not (is_threefry(key) and dtype == jnp.float32):
+        return jax.random.normal(key, shape, dtype)
+    return choose(
+        lambda data: _calls.draw("paired_normal", data, shape),
+        lambda data: _paired_normal(data, shape),
+        jax.random.key_data(key),
+        platforms=_platforms(),
+    )
 
 
 def uniform(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
@@ -59,6 +80,32 @@ def _draw(
         jax.random.key_data(key),
         platforms=_platforms(),
     )
+
+
+def _paired_normal(key_data: Array, shape: tuple[int, ...]) -> Array:
+    *lead, n = shape
+    counters = math.ceil(n / 2)
+    high, low = _counters(jnp.arange(math.prod(lead), dtype=jnp.uint32), counters)
+    words = threefry_2x32(key_data, jnp.concatenate([high.ravel(), low.ravel()]))
+    bits = jnp.concatenate(list(words.reshape(2, *low.shape)), axis=-1)[:, :n]
+    # As jax.random does: 23 bits as the fraction of a number in [1, 2), from there to (−1, 1).
+    fraction = jax.lax.bitcast_convert_type((bits >> 9) | np.uint32(0x3F800000), jnp.float32) - 1
+    least = np.nextafter(np.float32(-1), np.float32(0))
+    uniform = jnp.maximum(least, fraction * (1 - least) + least)
+    return (np.float32(np.sqrt(2)) * jax.lax.erf_inv(uniform)).reshape(shape)
+
+
+def _counters(lines: Array, counters: int) -> tuple[Array, Array]:
+    """Both words of the counters of each of the lines of these numbers, (lines, counters)."""
+    places = jnp.arange(counters, dtype=jnp.uint32)
+    low = lines[:, None] * np.uint32(counters) + places
+    # The product's upper word, by halves of words.
+    a, b = lines >> 16, lines & 0xFFFF
+    c, d = np.uint32(counters >> 16), np.uint32(counters & 0xFFFF)
+    inner = a * d + (b * d >> 16)
+    outer = b * c + (inner & 0xFFFF)
+    high = a * c + (inner >> 16) + (outer >> 16)
+    return high[:, None] + (low < places).astype(jnp.uint32), low
 
 
 def _platforms() -> tuple[Any, ...]:

@@ -79,7 +79,7 @@ def _read_at_once(
         else:
             total = product(seen["variance"], x**2)
         assert key is not None
-        y += jnp.sqrt(total) * _kernels.normal(key, y.shape, y.dtype)
+        y += jnp.sqrt(total) * _kernels.paired_normal(key, y.shape, y.dtype)
     return y * chip.weight_scale(state)
 
 
@@ -134,8 +134,12 @@ def line_currents(
     else:
         total = currents(variance, volts**2)
     assert key is not None
-    # Rows come first, so that a row's noise depends on the key and its number alone.
-    return sums + jnp.sqrt(total) * _kernels.normal(key, sums.shape, sums.dtype)
+    # Rows come first, so that a row's noise depends on the key and its number alone. A tile's
+    # planes are a line of numbers: pairs of devices take pairs of words.
+    rows, planes, *tiles, n = sums.shape
+    normal = _kernels.paired_normal(key, (rows, *tiles, planes * n), sums.dtype)
+    normal = jnp.moveaxis(normal.reshape(rows, *tiles, planes, n), -2, 1)
+    return sums + jnp.sqrt(total) * normal
 
 
 def combine(chip: "Chip", state: State, sums: Array, transpose: bool) -> Array:

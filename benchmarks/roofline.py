@@ -1,0 +1,154 @@
+"""Shows what training steps must take at least: their parts, each alone and all steps at once.
+
+    python benchmarks/roofline.py [--json FILE] [--workloads NAME …] [--rounds N] [--rate R]
+
+For each workload of `training_step.py`, its digital step and that on noisy chips in all layers; and
+
+- the products that are dense, those of the backward pass, as XLA multiplies plain arrays of the
+  shapes: each weight's for all time steps and samples at once;
+- all reads of the noisy step, forward and backward, likewise: each array's in one call, without the
+  time loop, the neurons, the gradients of weights, and the update.
+
+A noisy step does all that a digital one does, but for the products that are reads. So it takes at
+least the digital step without its dense products, and the reads: the last line, in digital steps.
+Programs take turns within a round; medians, ms.
+"""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import training_step
+import turns
+from argument_types import count, new_file, share
+from jax import Array
+from jax import numpy as jnp
+from workloads import WORKLOADS, Workload
+
+import xbarax as xb
+from xbarax import snn
+
+STEPS = {"digital step": "digital", "noisy step": "noisy chip"}
+PRODUCTS, READS = "dense products", "reads"
+
+
+def main() -> None:
+    """Prints a line for each workload."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("--rounds", type=count, default=11)
+    parser.add_argument("--rate", type=share, default=0.01, help="input spikes a step and input")
+    parser.add_argument("--json", type=new_file, help="where to write the results, too")
+    options = parser.parse_args()
+    print(f"JAX {jax.__version__}, {os.cpu_count()} {platform.machine()} cores; medians, ms")
+    results = {}
+    for name in options.workloads:
+        results[name] = measure(WORKLOADS[name], options.rate, options.rounds)
+        print(table(name, results[name]), flush=True)
+    if options.json is not None:
+        about = {"jax": jax.__version__, "cores": os.cpu_count(), "machine": platform.machine()}
+        given = {"rate": options.rate, "rounds": options.rounds}
+        options.json.write_text(json.dumps({**about, **given, "workloads": results}, indent=2))
+
+
+def measure(workload: Workload, rate: float, rounds: int) -> dict[str, float]:
+    """What each program takes, and what follows from it."""
+    made = training_step.make(workload, rate)
+    programs: dict[str, Callable[[], Any]] = {
+        name: training_step.Program(program, *made).step for name, program in STEPS.items()
+    }
+    parts = Parts(workload, *made[:3])
+    programs |= {PRODUCTS: parts.products(), READS: parts.reads()}
+    for run in programs.values():
+        run(), run()
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, run in programs.items():
+            times[name].append(turns.mean_ms(run))
+    digital, noisy, products, reads = (np.asarray(times[name]) for name in programs)
+    return {
+        **{name: float(np.median(taken)) for name, taken in times.items()},
+        "gigaflop": parts.gigaflop,
+        "million_numbers": parts.million_numbers,
+        "noisy_in_digital_steps": float(np.median(noisy / digital)),
+        "at_least": float(np.median((digital - products + reads) / digital)),
+    }
+
+
+class Parts:
+    """What a step multiplies and reads."""
+
+    def __init__(self, workload: Workload, net: Any, params: Any, xs: Array):
+        _, _, records = snn.unroll(net, params, xs, record=True)
+        rng = np.random.default_rng(0)
+        # Weights, and their inputs of all steps.
+        self._forward: list[tuple[Array, Array]] = []
+        self._backward: list[tuple[Array, Array]] = []
+        rows = workload.steps * workload.batch
+        flat = lambda x: x.reshape(rows, -1)
+        spikes = [xs, *(record.spikes for record in records)]
+        for layer, weights in enumerate(params):
+            cotangents = rng.normal(size=(rows, len(weights["input"]))).astype(np.float32)
+            self._forward.append((weights["input"], flat(spikes[layer])))
+            if layer > 0:
+                self._backward.append((weights["input"], jnp.asarray(cotangents)))
+            if workload.recurrent:
+                self._forward.append((weights["recurrent"], flat(spikes[layer + 1])))
+                self._backward.append((weights["recurrent"], jnp.asarray(cotangents)))
+        self.gigaflop = 2e-9 * rows * sum(w.size for w, _ in self._backward)
+        planes = 2  # each draws a number for each of its sums
+        outputs = sum(len(w) for w, _ in self._forward) + sum(w.shape[1] for w, _ in self._backward)
+        self.million_numbers = 1e-6 * rows * planes * outputs
+
+    def products(self) -> Callable[[], Any]:
+        """The dense ones."""
+        return compiled(lambda pairs: [x @ w for w, x in pairs], self._backward)
+
+    def reads(self) -> Callable[[], Any]:
+        """All of them, with keys."""
+
+        def array(weights: Array) -> Any:
+            return xb.MemristiveCrossbarArray(weights, training_step.NOISY, jax.random.key(0))
+
+        def read(forward: Any, backward: Any) -> list[Array]:
+            key = jax.random.key(1)
+            return [
+                *(xb.read(w, x, key=key) for w, x in forward),
+                *(xb.read(w, x, key=key, transpose=True) for w, x in backward),
+            ]
+
+        forward = [(array(w), x) for w, x in self._forward]
+        backward = [(array(w), x) for w, x in self._backward]
+        return compiled(read, forward, backward)
+
+
+def compiled(function: Callable[..., Any], *operands: Any) -> Callable[[], Any]:
+    """A call of a compiled program that waits for its results."""
+    program = jax.jit(function).lower(*operands).compile()
+    return lambda: jax.block_until_ready(program(*operands))
+
+
+def table(name: str, result: dict[str, float]) -> str:
+    """A workload's results, as text."""
+    flop, numbers = f"{result['gigaflop']:.2f} GFLOP", f"{result['million_numbers']:.1f} million"
+    return "\n".join(
+        (
+            f"\n{name}",
+            f"  digital step                {result['digital step']:9.2f}",
+            f"    of it, dense products     {result[PRODUCTS]:9.2f}   {flop}",
+            f"  noisy step                  {result['noisy step']:9.2f}"
+            f"   {result['noisy_in_digital_steps']:.2f} digital steps",
+            f"    of it, its reads alone    {result[READS]:9.2f}"
+            f"   {numbers} random numbers at most",
+            f"    at least                            {result['at_least']:.2f} digital steps",
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
