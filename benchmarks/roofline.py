@@ -1,17 +1,16 @@
-"""Shows what training steps must take at least: their parts, each alone and all steps at once.
+"""Shows what bounds training steps: their products and their reads, each alone.
 
     python benchmarks/roofline.py [--json FILE] [--workloads NAME …] [--rounds N] [--rate R]
 
 For each workload of `training_step.py`, its digital step and that on noisy chips in all layers; and
 
-- the products that are dense, those of the backward pass, as XLA multiplies plain arrays of the
-  shapes: each weight's for all time steps and samples at once;
-- all reads of the noisy step, forward and backward, likewise: each array's in one call, without the
-  time loop, the neurons, the gradients of weights, and the update.
+- the products of the digital step that are dense, those of its backward pass, as XLA multiplies
+  plain arrays: each weight's for many time steps and samples at once;
+- all reads of the noisy step, forward and backward, likewise: without the time loop, the neurons,
+  the gradients of weights, and the update.
 
-A noisy step does all that a digital one does, but for the products that are reads. So it takes at
-least the digital step without its dense products, and the reads: the last line, in digital steps.
-Programs take turns within a round; medians, ms.
+Both are timed with some of a step's rows, since results of all would leave the caches, and scaled.
+Programs take turns within a round; medians, ms, and in digital steps of the same rounds.
 """
 
 import argparse
@@ -32,6 +31,8 @@ from workloads import WORKLOADS, Workload
 
 import xbarax as xb
 from xbarax import snn
+
+ROWS = 8192  # of which products and reads are timed
 
 STEPS = {"digital step": "digital", "noisy step": "noisy chip"}
 PRODUCTS, READS = "dense products", "reads"
@@ -70,13 +71,16 @@ def measure(workload: Workload, rate: float, rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         for name, run in programs.items():
             times[name].append(turns.mean_ms(run))
-    digital, noisy, products, reads = (np.asarray(times[name]) for name in programs)
+    for name in (PRODUCTS, READS):
+        times[name] = [parts.share * taken for taken in times[name]]
     return {
         **{name: float(np.median(taken)) for name, taken in times.items()},
         "gigaflop": parts.gigaflop,
         "million_numbers": parts.million_numbers,
-        "noisy_in_digital_steps": float(np.median(noisy / digital)),
-        "at_least": float(np.median((digital - products + reads) / digital)),
+        **{
+            f"{name} in digital steps": float(np.median(np.divide(taken, times["digital step"])))
+            for name, taken in times.items()
+        },
     }
 
 
@@ -90,10 +94,13 @@ class Parts:
         self._forward: list[tuple[Array, Array]] = []
         self._backward: list[tuple[Array, Array]] = []
         rows = workload.steps * workload.batch
-        flat = lambda x: x.reshape(rows, -1)
+        every = max(1, rows // ROWS)
+        timed = rows // every
+        self.share = rows / timed  # how many times as much a step has
+        flat = lambda x: x.reshape(rows, -1)[::every][:timed]
         spikes = [xs, *(record.spikes for record in records)]
         for layer, weights in enumerate(params):
-            cotangents = rng.normal(size=(rows, len(weights["input"]))).astype(np.float32)
+            cotangents = rng.normal(size=(timed, len(weights["input"]))).astype(np.float32)
             self._forward.append((weights["input"], flat(spikes[layer])))
             if layer > 0:
                 self._backward.append((weights["input"], jnp.asarray(cotangents)))
@@ -135,19 +142,15 @@ def compiled(function: Callable[..., Any], *operands: Any) -> Callable[[], Any]:
 
 def table(name: str, result: dict[str, float]) -> str:
     """A workload's results, as text."""
-    flop, numbers = f"{result['gigaflop']:.2f} GFLOP", f"{result['million_numbers']:.1f} million"
-    return "\n".join(
-        (
-            f"\n{name}",
-            f"  digital step                {result['digital step']:9.2f}",
-            f"    of it, dense products     {result[PRODUCTS]:9.2f}   {flop}",
-            f"  noisy step                  {result['noisy step']:9.2f}"
-            f"   {result['noisy_in_digital_steps']:.2f} digital steps",
-            f"    of it, its reads alone    {result[READS]:9.2f}"
-            f"   {numbers} random numbers at most",
-            f"    at least                            {result['at_least']:.2f} digital steps",
-        )
-    )
+    notes = {
+        PRODUCTS: f"{result['gigaflop']:.2f} GFLOP",
+        READS: f"at most {result['million_numbers']:.1f} million random numbers",
+    }
+    lines = [f"\n{name:<28}{'ms':>9}{'digital steps':>16}"]
+    for what in (*STEPS, PRODUCTS, READS):
+        share = result[f"{what} in digital steps"]
+        lines.append(f"{what:<28}{result[what]:9.2f}{share:16.2f}   {notes.get(what, '')}".rstrip())
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
