@@ -264,10 +264,11 @@ inline void Add(const Floats* normal, std::size_t vectors, const Deviation& devi
   }
 }
 
-// The noise of rows of few sums, whose counters follow one another: for many rows together, since
-// those of one make no blocks, or not enough to be drawn beside the next.
+constexpr std::size_t kMost = 1024, kFew = kMost / 4;  // counters
+
+// The noise of rows of at most kFew counters, which follow one another: for many rows together,
+// since those of one make no blocks, or not enough to be drawn beside the next.
 void AddNoiseTogether(const NoiseStep& s) {
-  constexpr std::size_t kMost = 1024;
   const std::size_t count = s.planes * s.lines, half = Counters(count);
   float first[kMost + kRandomVectors * kLanes], second[kMost + kRandomVectors * kLanes];
   for (std::size_t r = 0, end; r < s.rows; r = end) {
@@ -298,7 +299,7 @@ void AddNoiseTogether(const NoiseStep& s) {
 
 void AddNoise(const NoiseStep& s) {
   const std::size_t count = s.planes * s.lines, half = Counters(count);
-  if (s.row_counters == half && half <= 256) return AddNoiseTogether(s);
+  if (s.row_counters == half && half <= kFew) return AddNoiseTogether(s);
   for (std::size_t r = 0; r < s.rows; ++r) {
     if (s.silent[r]) continue;
     const auto [key, row] = s.noise[r];

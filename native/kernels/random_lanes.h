@@ -12,6 +12,7 @@ namespace xbarax {
 namespace {  // of its own in each source
 
 constexpr std::size_t kRandomVectors = 4;  // independent ones, to fill the pipeline
+static_assert(kRandomVectors == 4, "ends of one or two vectors are written out below");
 
 inline Floats Sqrt(Floats x) {
 #if defined(__AVX2__) && !defined(__AVX512F__)

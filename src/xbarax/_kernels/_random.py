@@ -1,7 +1,7 @@
 """`jax.random` by native kernels, where there are any: on the CPU, and on NVIDIA GPUs.
 
 Keys are the same, numbers the same to rounding. XLA takes longer for both, and about a second to
-compile each.
+compile each. Of numbers that come in pairs plain JAX here is the specification.
 """
 
 import functools
@@ -30,9 +30,10 @@ def paired_normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.flo
     """Standard normal numbers, of one typed key, for half of the random bits of `normal`'s.
 
     `jax.random` takes the exclusive or of the two words that Threefry makes of each counter; here
-    each word gives a number. A line of n along the last axis has ⌈n/2⌉ counters, the lines'
-    following one another: their first words give the first half of the line, their second words the
-    other. Keys of other generators, and other types than float32, give `jax.random.normal`'s.
+    each word gives a number. `shape` has at least one axis: a line of n along the last has ⌈n/2⌉
+    counters, the lines' following one another. Their first words give the first half of the line,
+    their second words the other. Keys of other generators, and other types than float32, give
+    `jax.random.normal`'s.
     """
     if not (is_threefry(key) and dtype == jnp.float32):
         return jax.random.normal(key, shape, dtype)
