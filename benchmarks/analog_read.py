@@ -20,7 +20,6 @@ import jax
 import numpy as np
 import turns
 from argument_types import count, new_file
-from jax import Array
 from jax import numpy as jnp
 
 import xbarax as xb
@@ -65,12 +64,7 @@ def main() -> None:
 def measure(size: int, rows: int, rounds: int) -> dict[str, dict[str, float]]:
     """What each program takes."""
     programs = make(size, rows)
-    for run in programs.values():
-        run(), run()
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, run in programs.items():
-            times[name].append(turns.mean_ms(run))
+    times = turns.in_turns(programs, rounds)
     return {
         name: {
             "ms": float(np.median(taken)),
@@ -87,29 +81,23 @@ def make(size: int, rows: int) -> dict[str, Callable[[], Any]]:
     x = jnp.asarray(rng.uniform(-1, 1, (rows, size)).astype(np.float32))
     spikes = jnp.asarray((rng.uniform(size=(rows, size)) < SPIKES).astype(np.float32))
     key = jax.random.key(1)
-    programs = {PRODUCT: compiled(lambda w, x: x @ w.T, weights, x)}
+    programs = {PRODUCT: turns.compiled(lambda w, x: x @ w.T, weights, x)}
     forward = lambda w, x: xb.read(w, x, key=key)
     for name, chip in CHIPS.items():
         array = xb.MemristiveCrossbarArray(weights, chip, jax.random.key(0))
-        programs[name] = compiled(forward, array, x)
+        programs[name] = turns.compiled(forward, array, x)
         if name == "one σ, pairs" or name == "σ per device, pairs":
             continue
         transposed = lambda w, x: xb.read(w, x, key=key, transpose=True)
-        programs[f"{name}, transposed"] = compiled(transposed, array, x)
-        programs[f"{name}, spikes"] = compiled(forward, array, spikes)
+        programs[f"{name}, transposed"] = turns.compiled(transposed, array, x)
+        programs[f"{name}, spikes"] = turns.compiled(forward, array, spikes)
         if size <= 256:
             plain = dataclasses.replace(chip, implementation="jax")
             array = xb.MemristiveCrossbarArray(weights, plain, jax.random.key(0))
-            programs[f"{name}, pure JAX"] = compiled(forward, array, x)
+            programs[f"{name}, pure JAX"] = turns.compiled(forward, array, x)
     array = xb.MemristiveCrossbarArray(weights, CHIPS["one σ"], jax.random.key(0))
-    programs[UPDATE] = compiled(lambda w, d: w + d, array, 1e-3 * weights)
+    programs[UPDATE] = turns.compiled(lambda w, d: w + d, array, 1e-3 * weights)
     return programs
-
-
-def compiled(function: Callable[..., Any], array: Any, x: Array) -> Callable[[], Any]:
-    """A call of a compiled program that waits for its result."""
-    program = jax.jit(function).lower(array, x).compile()
-    return lambda: jax.block_until_ready(program(array, x))
 
 
 def table(size: int, rows: int, result: dict[str, dict[str, float]]) -> str:

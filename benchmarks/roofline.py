@@ -1,4 +1,4 @@
-"""Shows what bounds training steps: their products and their reads, each alone.
+"""Times what training steps are made of: their products, reads and random numbers, each alone.
 
     python benchmarks/roofline.py [--json FILE] [--workloads NAME …] [--rounds N] [--rate R]
 
@@ -7,14 +7,17 @@ For each workload of `training_step.py`, its digital step and that on noisy chip
 - the products of the digital step that are dense, those of its backward pass, as XLA multiplies
   plain arrays: each weight's for many time steps and samples at once;
 - all reads of the noisy step, forward and backward, likewise: without the time loop, the neurons,
-  the gradients of weights, and the update.
+  the gradients of weights, and the update;
+- as many random numbers as those reads draw where no row is without any input.
 
-Both are timed with some of a step's rows, since results of all would leave the caches, and scaled.
+These are timed for some of a step's rows, since results of all would leave the caches, and scaled.
+The reads are this library's: what they take bounds the step only as long as they are no faster.
 Programs take turns within a round; medians, ms, and in digital steps of the same rounds.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 from collections.abc import Callable
@@ -30,12 +33,13 @@ from jax import numpy as jnp
 from workloads import WORKLOADS, Workload
 
 import xbarax as xb
-from xbarax import snn
+from xbarax import _kernels, snn
 
 ROWS = 8192  # of which products and reads are timed
+LINES = (1024, 512)  # of random numbers
 
 STEPS = {"digital step": "digital", "noisy step": "noisy chip"}
-PRODUCTS, READS = "dense products", "reads"
+PRODUCTS, READS, NUMBERS = "dense products", "reads", "random numbers"
 
 
 def main() -> None:
@@ -64,15 +68,12 @@ def measure(workload: Workload, rate: float, rounds: int) -> dict[str, float]:
         name: training_step.Program(program, *made).step for name, program in STEPS.items()
     }
     parts = Parts(workload, *made[:3])
-    programs |= {PRODUCTS: parts.products(), READS: parts.reads()}
-    for run in programs.values():
-        run(), run()
-    times: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, run in programs.items():
-            times[name].append(turns.mean_ms(run))
-    for name in (PRODUCTS, READS):
-        times[name] = [parts.share * taken for taken in times[name]]
+    programs |= {PRODUCTS: parts.products(), READS: parts.reads(), NUMBERS: parts.numbers()}
+    times = turns.in_turns(programs, rounds)
+    shares = {PRODUCTS: parts.share, READS: parts.share, NUMBERS: parts.million_numbers * 1e6}
+    shares[NUMBERS] /= math.prod(LINES)
+    for name, scale in shares.items():
+        times[name] = [scale * taken for taken in times[name]]
     return {
         **{name: float(np.median(taken)) for name, taken in times.items()},
         "gigaflop": parts.gigaflop,
@@ -114,7 +115,11 @@ class Parts:
 
     def products(self) -> Callable[[], Any]:
         """The dense ones."""
-        return compiled(lambda pairs: [x @ w for w, x in pairs], self._backward)
+        return turns.compiled(lambda pairs: [x @ w for w, x in pairs], self._backward)
+
+    def numbers(self) -> Callable[[], Any]:
+        """As reads draw them."""
+        return turns.compiled(lambda key: _kernels.paired_normal(key, LINES), jax.random.key(2))
 
     def reads(self) -> Callable[[], Any]:
         """All of them, with keys."""
@@ -131,23 +136,17 @@ class Parts:
 
         forward = [(array(w), x) for w, x in self._forward]
         backward = [(array(w), x) for w, x in self._backward]
-        return compiled(read, forward, backward)
-
-
-def compiled(function: Callable[..., Any], *operands: Any) -> Callable[[], Any]:
-    """A call of a compiled program that waits for its results."""
-    program = jax.jit(function).lower(*operands).compile()
-    return lambda: jax.block_until_ready(program(*operands))
+        return turns.compiled(read, forward, backward)
 
 
 def table(name: str, result: dict[str, float]) -> str:
     """A workload's results, as text."""
     notes = {
         PRODUCTS: f"{result['gigaflop']:.2f} GFLOP",
-        READS: f"at most {result['million_numbers']:.1f} million random numbers",
+        NUMBERS: f"{result['million_numbers']:.1f} million",
     }
     lines = [f"\n{name:<28}{'ms':>9}{'digital steps':>16}"]
-    for what in (*STEPS, PRODUCTS, READS):
+    for what in (*STEPS, PRODUCTS, READS, NUMBERS):
         share = result[f"{what} in digital steps"]
         lines.append(f"{what:<28}{result[what]:9.2f}{share:16.2f}   {notes.get(what, '')}".rstrip())
     return "\n".join(lines)
