@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 #include "kernels/analog_steps.h"
@@ -116,6 +117,30 @@ std::size_t AnalogReader::work() const {
   const std::size_t sums = tiles_to_ * tiles_from_ * planes_ * lines_;
   const std::size_t cell = noise_ == ReadNoise::kEach ? 2 : 1;
   return sums * (drives_ * cell + (noise_ == ReadNoise::kNone ? 0 : kNormal));
+}
+
+std::optional<AnalogTile> AnalogReader::Tile() const {
+  const bool drive_column = path_.transposed && column_, line_column = column_ && !drive_column;
+  const Levels adc = LevelsOf(converters_.adc_bits, converters_.adc_signed);
+  const bool one = tiles_to_ * tiles_from_ == 1 && !path_.apart &&
+                   from_ + (drive_column ? 1 : 0) == drives_ &&
+                   to_ + (line_column ? 1 : 0) == lines_;
+  const bool by_read = adc.half == 0 || converters_.adc_range == AdcRange::kRead;
+  if (!one || !by_read || !finite_ || path_.result != AnalogResult::kSums) return {};
+  return AnalogTile{drives_,
+                    planes_,
+                    lines_,
+                    matmul_->panel_columns,
+                    drive_column,
+                    line_column,
+                    Aligned(conductance_.data()),
+                    noise_ == ReadNoise::kEach ? Aligned(variances_.data()) : nullptr,
+                    variance_,
+                    LevelsOf(converters_.dac_bits, true),
+                    adc,
+                    converters_.dac_scaled,
+                    converters_.v_read,
+                    factors_.data()};
 }
 
 std::size_t AnalogReader::scratch_bytes() const {

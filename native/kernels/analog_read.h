@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "kernels/analog_steps.h"
+#include "kernels/analog_tile.h"
 #include "kernels/matmul.h"
 #include "kernels/parallel.h"
 #include "kernels/random.h"
@@ -66,6 +68,8 @@ class AnalogReader {
   std::size_t inputs() const { return inputs_; }    // numbers in a row of x
   std::size_t outputs() const { return outputs_; }  // numbers in a row of y
   std::size_t work() const;                         // multiply-adds of a row
+  // The array, where it is one tile that loops over lanes read. It is of use as long as the reader.
+  std::optional<AnalogTile> Tile() const;
   // Bytes that Rows needs to work in, for any number of rows.
   std::size_t scratch_bytes() const;
 

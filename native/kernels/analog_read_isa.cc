@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/analog_converters.h"
 #include "kernels/analog_steps.h"
 #include "kernels/random.h"
 #include "kernels/random_lanes.h"
@@ -37,90 +38,14 @@ inline void Put(float* to, Floats v, std::size_t count) {
     StoreSome(to, v, count);
 }
 
-// Of the lanes' bits, which are in the order of magnitudes; NaN's are beyond all.
-inline Ints Magnitude(Floats x) { return BitCast<Ints>(x) & 0x7fffffff; }
-
 // The largest magnitude; NaN if any number is.
 inline float Largest(const float* x, std::size_t count) {
   Ints largest = {};
   ForEachVector(count, [&](std::size_t i, std::size_t n) {
-    const Ints magnitude = Magnitude(Get(x + i, n));
-    largest = magnitude > largest ? magnitude : largest;
+    largest = Larger(MagnitudeBits(Get(x + i, n)), largest);
   });
   return BitCast<float>(Most(largest));
 }
-
-// To the nearest integer, of two the even one.
-inline Floats Round(Floats x) {
-#if defined(__AVX512F__)
-  // With a mask: GCC warns of what the other leaves undefined.
-  return _mm512_maskz_roundscale_ps(0xffff, x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-#elif defined(__AVX2__)
-  return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-#else
-  constexpr float kWhole = 8388608.0f;  // 2^23: from here on all are
-  const Floats whole =
-      BitCast<Floats>((BitCast<Ints>(x) & ~0x7fffffff) | BitCast<Ints>(Floats{} + kWhole));
-  const Floats rounded = (x + whole) - whole;
-  return Magnitude(x) < BitCast<std::int32_t>(kWhole) ? rounded : x;
-#endif
-}
-
-// Quotients of numbers that are no larger than their divisor, as rounded as a division's, which
-// takes four times as long: where one operation multiplies and adds and nothing overflows, a
-// quotient that is a unit in the last place off leaves a remainder that is exact. P. Markstein,
-// "Computation of elementary functions on the IBM RISC System/6000 processor", IBM Journal of
-// Research and Development 34, 1990.
-class Divide {
- public:
-#if defined(__FMA__)
-  explicit Divide(float by) : Divide(by, by > 0x1p-80f && by < 0x1p80f) {}
-
-  Floats operator()(Floats x) const {
-    if (!multiplies_) return x / by_;
-    const Floats near = x * reciprocal_;
-    return AddProduct(reciprocal_, AddProduct(-near, by_, x), near);
-  }
-#else
-  explicit Divide(float by) : Divide(by, false) {}
-
-  Floats operator()(Floats x) const { return x / by_; }
-#endif
-
- private:
-  Divide(float by, bool multiplies)
-      : by_(Floats{} + by), reciprocal_(Floats{} + 1 / by), multiplies_(multiplies) {}
-
-  Floats by_, reciprocal_;
-  bool multiplies_;
-};
-
-// What a converter makes of numbers, with a full scale. Comparisons with NaN are false and keep it.
-struct Quantiser {
-  Quantiser(const Levels& levels, float full_scale)
-      : exact(levels.half == 0),
-        high(full_scale > 0 ? full_scale : 1.0f),
-        most(Floats{} + high),
-        least(Floats{} + (levels.is_signed ? -high : 0.0f)),
-        half(Floats{} + levels.half),
-        step(Floats{} + (exact ? 0.0f : full_scale / levels.half)),
-        divide(high) {}
-
-  Floats operator()(Floats x) const {
-    if (exact) return x;
-    x = x < least ? least : x;
-    x = x > most ? most : x;
-    return Within(x);
-  }
-
-  // Of what is not beyond the full scale.
-  Floats Within(Floats x) const { return exact ? x : Round(divide(x) * half) * step; }
-
-  bool exact;
-  float high;
-  Floats most, least, half, step;
-  Divide divide;
-};
 
 // ---- Inputs ---------------------------------------------------------------------------------
 

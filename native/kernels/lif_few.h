@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/analog_tile.h"
 #include "kernels/lif_loops.h"
+#include "kernels/random.h"
 
 namespace xbarax {
 
@@ -18,16 +20,24 @@ namespace xbarax {
   return (size + kFewOutputs - 1) / kFewOutputs * kFewOutputs;
 }
 
+// Weights of an array that is read; null where they are others. See LifReads.
+struct LifFewReads {
+  const AnalogTile *forward, *backward;
+  const RandomKey *keys, *backward_keys;
+  float half;
+};
+
 // Rows of samples are (…, batch, size).
 struct LifFewLayer {
   std::size_t inputs, size;
   float gain, threshold, steepness;
   Reset reset;
-  bool has_feedback, detach;
+  bool has_feedback, detach, driven;
   const float* decays;                       // (6, size), as LifLayer's
-  const float *input, *recurrent;            // transposed, padded; `input` null: a drive is given
+  const float *input, *recurrent;            // transposed, padded; null where there are none
   const float *input_bias, *recurrent_bias;  // padded
-  const float *input_back, *recurrent_back;  // padded; null: not wanted
+  const float *input_back, *recurrent_back;  // padded; null: not wanted, or read
+  LifFewReads input_reads, recurrent_reads;  // `input_reads.backward` null: not wanted, or plain
   LifState start;
   float* membranes;  // of the steps from `again` on; null: not kept
   LifStateTo kept;   // at the beginning of all segments but the first

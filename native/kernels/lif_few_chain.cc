@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
+#include "kernels/analog_read.h"
+#include "kernels/analog_tile.h"
 #include "kernels/lif_blocks.h"
 #include "kernels/lif_few.h"
 
@@ -20,13 +23,17 @@ std::size_t Products(const LifLayer& layer) {
   return layer.size * (layer.inputs + (layer.recurrent ? layer.size : 0));
 }
 
-bool IsRead(const LifLayer& layer) {
-  return layer.input_reads.forward != nullptr || layer.recurrent_reads.forward != nullptr;
+// Of a layer's arrays that are read, whether all are of one tile that loops over lanes read.
+bool AreRead(const LifReads& reads) {
+  for (const AnalogReader* reader : {reads.forward, reads.backward})
+    if (reader != nullptr && !reader->Tile()) return false;
+  return true;
 }
 
 // A chain as its loops take it.
 struct Few {
   std::vector<Row> rows;
+  std::deque<AnalogTile> tiles;  // stay where they are
   std::vector<LifFewLayer> layers;
   LifFewChain chain;
 
@@ -46,6 +53,13 @@ struct Few {
       rows.emplace_back(FewPadded(size));
       return rows.back().data();
     };
+    const auto tile = [&](const AnalogReader* reader, bool wanted) {
+      return reader == nullptr || !wanted ? nullptr : &tiles.emplace_back(*reader->Tile());
+    };
+    const auto read = [&](const LifReads& reads, bool back) {
+      return LifFewReads{tile(reads.forward, true), tile(reads.backward, back), reads.keys,
+                         reads.backward_keys, reads.half};
+    };
     for (std::size_t l = 0; l < from.layers.size(); ++l) {
       const LifLayer& given = from.layers[l];
       const LifParameters& p = given.parameters;
@@ -55,13 +69,16 @@ struct Few {
       layer.gain = given.gain, layer.threshold = given.threshold;
       layer.steepness = given.steepness, layer.reset = given.reset;
       layer.has_feedback = given.recurrent, layer.detach = given.detach;
+      layer.driven = l == 0 && from.driven();
       layer.decays = given.decays;
       if (p.input != nullptr) layer.input = transposed(p.input, size, inputs);
       if (p.recurrent != nullptr) layer.recurrent = transposed(p.recurrent, size, size);
       layer.input_bias = bias(p.input_bias, size);
       layer.recurrent_bias = bias(p.recurrent_bias, size);
-      if (backward && p.input != nullptr && (l > 0 || with_xs))
-        layer.input_back = padded(p.input, size, inputs);
+      const bool below = backward && (l > 0 || with_xs);
+      if (below && p.input != nullptr) layer.input_back = padded(p.input, size, inputs);
+      layer.input_reads = read(given.input_reads, below);
+      layer.recurrent_reads = read(given.recurrent_reads, backward);
       if (backward && p.recurrent != nullptr)
         layer.recurrent_back = padded(p.recurrent, size, size);
       layer.start = given.state;
@@ -127,7 +144,7 @@ bool AreFew(const LifChain& chain, const LifLoops& loops) {
   if (loops.few == nullptr || chain.layers.size() > kFewLayers) return false;
   std::size_t products = 0;
   for (const LifLayer& layer : chain.layers) {
-    if (IsRead(layer)) return false;
+    if (!AreRead(layer.input_reads) || !AreRead(layer.recurrent_reads)) return false;
     products += Products(layer);
   }
   return products <= std::min(kFewProducts, chain.batch * kFewProductsASample);

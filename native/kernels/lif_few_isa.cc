@@ -1,199 +1,16 @@
 // Compiled several times, with XBARAX_ISA naming the instruction set. Everything here has internal
 // linkage but kLifFewLoops.
-//
-// What a block has of a layer lies as (size, V · kLanes): zeros in lanes without a sample, but for
-// what biases do there.
 #include <cstddef>
 #include <cstdint>
 
 #include "kernels/lanes.h"
 #include "kernels/lif_few.h"
+#include "kernels/lif_few_lanes.h"
+#include "kernels/lif_few_read.h"
 #include "kernels/lif_loops.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
-
-inline Floats Where(Ints mask, Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & mask); }
-
-inline Floats Splat(float x) { return x - Floats{}; }  // unlike a sum, the same bits: no operation
-
-// ---- Between rows of samples and lanes ------------------------------------------------------
-
-constexpr std::size_t kTile = 8;
-
-inline void TransposeTile(const float* from, std::size_t from_apart, float* to,
-                          std::size_t to_apart) {
-#if defined(__AVX2__)
-  __m256 r[kTile], s[kTile];
-  for (std::size_t k = 0; k < kTile; ++k) r[k] = _mm256_loadu_ps(from + k * from_apart);
-  for (std::size_t k = 0; k < kTile; k += 2) {
-    s[k] = _mm256_unpacklo_ps(r[k], r[k + 1]);
-    s[k + 1] = _mm256_unpackhi_ps(r[k], r[k + 1]);
-  }
-  for (std::size_t k = 0; k < kTile; k += 4) {
-    r[k] = _mm256_shuffle_ps(s[k], s[k + 2], 0x44);
-    r[k + 1] = _mm256_shuffle_ps(s[k], s[k + 2], 0xee);
-    r[k + 2] = _mm256_shuffle_ps(s[k + 1], s[k + 3], 0x44);
-    r[k + 3] = _mm256_shuffle_ps(s[k + 1], s[k + 3], 0xee);
-  }
-  for (std::size_t k = 0; k < 4; ++k) {
-    _mm256_storeu_ps(to + k * to_apart, _mm256_permute2f128_ps(r[k], r[k + 4], 0x20));
-    _mm256_storeu_ps(to + (k + 4) * to_apart, _mm256_permute2f128_ps(r[k], r[k + 4], 0x31));
-  }
-#else
-  for (std::size_t i = 0; i < kTile; ++i)
-    for (std::size_t j = 0; j < kTile; ++j) to[j * to_apart + i] = from[i * from_apart + j];
-#endif
-}
-
-// (rows, columns) as (columns, rows); rows are so far apart.
-void Transpose(const float* from, std::size_t rows, std::size_t columns, std::size_t from_apart,
-               float* to, std::size_t to_apart) {
-  for (std::size_t r = 0; r < rows; r += kTile)
-    for (std::size_t c = 0; c < columns; c += kTile) {
-      if (r + kTile <= rows && c + kTile <= columns) {
-        TransposeTile(from + r * from_apart + c, from_apart, to + c * to_apart + r, to_apart);
-        continue;
-      }
-      for (std::size_t j = c; j < columns && j < c + kTile; ++j)
-        for (std::size_t i = r; i < rows && i < r + kTile; ++i)
-          to[j * to_apart + i] = from[i * from_apart + j];
-    }
-}
-
-template <std::size_t V>
-void ToLanes(const float* rows, std::size_t samples, std::size_t size, float* lanes) {
-  constexpr std::size_t kWidth = V * kLanes;
-  Transpose(rows, samples, size, size, lanes, kWidth);
-  for (std::size_t n = 0; n < size; ++n)
-    for (std::size_t b = samples; b < kWidth; ++b) lanes[n * kWidth + b] = 0;
-}
-
-template <std::size_t V>
-void ToRows(const float* lanes, std::size_t samples, std::size_t size, float* rows) {
-  Transpose(lanes, size, samples, V * kLanes, rows, size);
-}
-
-// (size, samples) from (size, lanes), and back; zeros in lanes without a sample.
-template <std::size_t V>
-void Pack(const float* lanes, std::size_t samples, std::size_t size, float* packed) {
-  const std::size_t last = samples - (V - 1) * kLanes;
-  for (std::size_t n = 0; n < size; ++n, lanes += V * kLanes, packed += samples) {
-    for (std::size_t v = 0; v + 1 < V; ++v) Store(packed + v * kLanes, Load(lanes + v * kLanes));
-    StoreSome(packed + (V - 1) * kLanes, Load(lanes + (V - 1) * kLanes), last);
-  }
-}
-
-template <std::size_t V>
-void Unpack(const float* packed, std::size_t samples, std::size_t size, float* lanes) {
-  const std::size_t last = samples - (V - 1) * kLanes;
-  for (std::size_t n = 0; n < size; ++n, lanes += V * kLanes, packed += samples) {
-    for (std::size_t v = 0; v + 1 < V; ++v) Store(lanes + v * kLanes, Load(packed + v * kLanes));
-    Store(lanes + (V - 1) * kLanes, LoadSome(packed + (V - 1) * kLanes, last));
-  }
-}
-
-// ---- Products -------------------------------------------------------------------------------
-
-// What a product takes, and which of its rows are not zero in some lane.
-struct Values {
-  float* lanes;
-  std::uint32_t* numbers;
-  std::size_t count;
-};
-
-template <std::size_t V>
-inline void Find(std::size_t size, Values* x) {
-  x->count = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    Ints some = {};
-    for (std::size_t v = 0; v < V; ++v) some |= Load(x->lanes + (i * V + v) * kLanes) != 0.0f;
-    x->numbers[x->count] = static_cast<std::uint32_t>(i);
-    x->count += Mask(some) != 0;
-  }
-}
-
-// y (outputs, lanes) = the biases + the rows of the matrix, where x is not zero, times x.
-template <std::size_t V, bool kDense = false>
-void Product(const float* matrix, std::size_t outputs, const Values& x, const float* biases,
-             float* y) {
-  const std::size_t columns = FewPadded(outputs), count = x.count;
-  const std::uint32_t* const numbers = x.numbers;
-  const float* const lanes = x.lanes;
-  for (std::size_t n = 0; n < columns; n += kFewOutputs) {
-    Floats sum[kFewOutputs][V];
-    for (std::size_t f = 0; f < kFewOutputs; ++f)
-      for (std::size_t v = 0; v < V; ++v) sum[f][v] = kDense ? Floats{} : Splat(biases[n + f]);
-    for (std::size_t k = 0; k < count; ++k) {
-      const std::size_t i = kDense ? k : numbers[k];
-      const float* const weights = matrix + i * columns + n;
-      for (std::size_t v = 0; v < V; ++v) {
-        const Floats factor = Load(lanes + (i * V + v) * kLanes);
-        const Ints some = factor != 0.0f;
-        for (std::size_t f = 0; f < kFewOutputs; ++f) {
-          const Floats weight = Splat(weights[f]);
-          sum[f][v] += factor * (kDense ? weight : Where(some, weight));
-        }
-      }
-    }
-    for (std::size_t f = 0; f < kFewOutputs; ++f)
-      for (std::size_t v = 0; v < V; ++v) Store(y + ((n + f) * V + v) * kLanes, sum[f][v]);
-  }
-}
-
-// y (outputs, lanes) = x (size, lanes) times a matrix (size, outputs).
-template <std::size_t V>
-void Multiply(const float* x, std::size_t size, const float* matrix, std::size_t outputs,
-              float* y) {
-  Product<V, true>(matrix, outputs, {const_cast<float*>(x), nullptr, size}, nullptr, y);
-}
-
-// To each of a matrix of vectors, (inputs, size): += the products of x and y, where x is not zero.
-template <std::size_t V>
-void AddProducts(const Values& x, const float* y, std::size_t size, float* matrix) {
-  for (std::size_t k = 0; k < x.count; ++k) {
-    const std::size_t i = x.numbers[k];
-    float* const row = matrix + i * size * kLanes;
-    Floats factors[V];
-    Ints some[V];
-    for (std::size_t v = 0; v < V; ++v) {
-      factors[v] = Load(x.lanes + (i * V + v) * kLanes);
-      some[v] = factors[v] != 0.0f;
-    }
-    for (std::size_t n = 0; n < size; ++n) {
-      Floats sum = Load(row + n * kLanes);
-      for (std::size_t v = 0; v < V; ++v)
-        sum += factors[v] * Where(some[v], Load(y + (n * V + v) * kLanes));
-      Store(row + n * kLanes, sum);
-    }
-  }
-}
-
-template <std::size_t V>
-void AddSums(const float* y, std::size_t size, float* vectors) {
-  for (std::size_t n = 0; n < size; ++n) {
-    Floats sum = Load(vectors + n * kLanes);
-    for (std::size_t v = 0; v < V; ++v) sum += Load(y + (n * V + v) * kLanes);
-    Store(vectors + n * kLanes, sum);
-  }
-}
-
-// ---- Room -----------------------------------------------------------------------------------
-
-constexpr std::size_t kMostLanes = kFewVectors * kLanes;
-
-inline float* Take(std::size_t size, LifFewRoom* room) {
-  const std::size_t place = room->floats_taken;
-  room->floats_taken += FewPadded(size) * kMostLanes;
-  return room->floats == nullptr ? nullptr : room->floats + place;
-}
-
-inline Values TakeValues(std::size_t size, LifFewRoom* room) {
-  const std::size_t place = room->numbers_taken;
-  room->numbers_taken += size + 1;
-  float* const lanes = Take(size, room);
-  return {lanes, room->numbers == nullptr ? nullptr : room->numbers + place, 0};
-}
 
 // ---- Forward --------------------------------------------------------------------------------
 
@@ -202,9 +19,15 @@ struct State {
   Values spikes;
 };
 
+// A block's samples at a step.
+struct Block {
+  std::size_t first, samples, step;
+};
+
 // What a block takes from one step to the next.
 struct Walk {
   Values xs;
+  ReadRoom reading;
   float *drive, *feedback;
   State layers[kFewLayers];
 
@@ -219,6 +42,7 @@ struct Walk {
     }
     xs = TakeValues(c.layers[0].inputs, room);
     drive = Take(most, room), feedback = Take(most, room);
+    reading = TakeReadRoom(c, room);
   }
 };
 
@@ -301,21 +125,33 @@ void TakeInputs(const LifFewChain& c, std::size_t row, std::size_t samples, Valu
   Find<V>(inputs, xs);
 }
 
+// y (size, lanes) = what comes through a layer's weights, and the biases.
 template <std::size_t V>
-void Step(const LifFewChain& c, std::size_t l, std::size_t row, std::size_t samples, Walk* w) {
+void Through(const float* weights, const LifFewReads& reads, const Values& x, const float* biases,
+             const LifFewLayer& layer, const Block& b, const ReadRoom& room, float* y) {
+  if (reads.forward == nullptr)
+    return Product<V, Which::kEvents>({weights, layer.size, FewPadded(layer.size)}, x, biases, y);
+  const RandomKey* key = reads.keys == nullptr ? nullptr : reads.keys + b.step;
+  Read<V, Which::kFinite>(*reads.forward, x, key, b.first, b.samples, biases, room, y);
+}
+
+template <std::size_t V>
+void Step(const LifFewChain& c, std::size_t l, const Block& b, Walk* w) {
   const LifFewLayer& layer = c.layers[l];
   State& state = w->layers[l];
-  if (layer.input == nullptr) {
-    ToLanes<V>(c.xs + row * layer.size, samples, layer.size, w->drive);
+  const std::size_t row = b.step * c.batch + b.first;
+  if (layer.driven) {
+    ToLanes<V>(c.xs + row * layer.size, b.samples, layer.size, w->drive);
     for (std::size_t k = 0; k < layer.size * V; ++k)
       Store(w->drive + k * kLanes, Load(w->drive + k * kLanes) + Splat(layer.input_bias[k / V]));
   } else {
-    if (l == 0) TakeInputs<V>(c, row, samples, &w->xs);
+    if (l == 0) TakeInputs<V>(c, row, b.samples, &w->xs);
     const Values& x = l == 0 ? w->xs : w->layers[l - 1].spikes;
-    Product<V>(layer.input, layer.size, x, layer.input_bias, w->drive);
+    Through<V>(layer.input, layer.input_reads, x, layer.input_bias, layer, b, w->reading, w->drive);
   }
   if (layer.has_feedback)
-    Product<V>(layer.recurrent, layer.size, state.spikes, layer.recurrent_bias, w->feedback);
+    Through<V>(layer.recurrent, layer.recurrent_reads, state.spikes, layer.recurrent_bias, layer, b,
+               w->reading, w->feedback);
   AdvanceAny<V>(layer, w->drive, w->feedback, &state);
 }
 
@@ -332,7 +168,7 @@ void ForwardBlock(const LifFewChain& c, const LifFewResults& to, std::size_t fir
       if (c.segment != 0 && t > 0 && t % c.segment == 0)
         SaveState<V>(w.layers[l], (t / c.segment - 1) * c.batch + first, samples, layer.size,
                      layer.kept);
-      Step<V>(c, l, row, samples, &w);
+      Step<V>(c, l, {first, samples, t}, &w);
       if (layer.membranes != nullptr && t >= c.again) {
         float* const kept = layer.membranes + (row - c.again * c.batch) * layer.size;
         (c.packed ? Pack<V> : ToRows<V>)(w.layers[l].membrane, samples, layer.size, kept);
@@ -535,12 +371,33 @@ void RunAgain(const LifFewChain& c, const Place& p, WalkBack* w) {
   }
   for (std::size_t t = p.begin; t < p.end; ++t)
     for (std::size_t l = 0; l < c.count; ++l) {
-      Step<V>(c, l, t * c.batch + p.first, p.samples, &w->again);
+      Step<V>(c, l, {p.first, p.samples, t}, &w->again);
       const std::size_t rows = FewPadded(c.layers[l].size);
       float* const to = w->layers[l].again + (t - p.begin) * rows * kMostLanes;
       for (std::size_t k = 0; k < rows * V; ++k)
         Store(to + k * kLanes, Load(w->again.layers[l].membrane + k * kLanes));
     }
+}
+
+// What a converter makes of inputs, that has levels from -half to half.
+template <std::size_t V>
+void ToLevels(float half, Values* x) {
+  const Quantiser quantise({half, true}, 1.0f);
+  for (std::size_t k = 0; k < x->count; ++k)
+    for (std::size_t v = 0; v < V; ++v) {
+      float* const lanes = x->lanes + (x->numbers[k] * V + v) * kLanes;
+      Store(lanes, quantise(Load(lanes)));
+    }
+}
+
+// y (outputs, lanes) = x (size, lanes) through weights, from their outputs to their inputs.
+template <std::size_t V>
+void BackThrough(const Weights& weights, const LifFewReads& reads, float* x, std::size_t size,
+                 const Block& b, const ReadRoom& room, float* y) {
+  const Values all = {x, nullptr, size};
+  if (reads.backward == nullptr) return Product<V, Which::kAll>(weights, all, nullptr, y);
+  const RandomKey* key = reads.backward_keys == nullptr ? nullptr : reads.backward_keys + b.step;
+  Read<V, Which::kAll>(*reads.backward, all, key, b.first, b.samples, nullptr, room, y);
 }
 
 template <std::size_t V>
@@ -562,20 +419,30 @@ void StepBack(const LifFewChain& c, const LifFewBackward& to, std::size_t l, std
                      last ? w->zeros : w->layers[l + 1].below};
   RetreatAny<V>(layer, s, bars, w->drive, w->feedback);
   if (wanted.input != nullptr) {
-    if (l == 0) TakeInputs<V>(c, row, p.samples, &w->xs);
+    if (l == 0) {
+      TakeInputs<V>(c, row, p.samples, &w->xs);
+      if (layer.input_reads.half != 0) ToLevels<V>(layer.input_reads.half, &w->xs);
+    }
     AddProducts<V>(l == 0 ? w->xs : w->layers[l - 1].now.spikes, w->drive, size, wanted.input);
   }
   if (wanted.recurrent != nullptr)
     AddProducts<V>(s.then.spikes, w->feedback, size, wanted.recurrent);
   if (wanted.input_bias != nullptr) AddSums<V>(w->drive, size, wanted.input_bias);
   if (wanted.recurrent_bias != nullptr) AddSums<V>(w->feedback, size, wanted.recurrent_bias);
-  if (layer.has_feedback) Multiply<V>(w->feedback, size, layer.recurrent_back, size, s.before);
-  if (layer.input_back != nullptr)
-    Multiply<V>(w->drive, size, layer.input_back, layer.inputs, s.below);
-  if (l == 0 && to.xs_bar != nullptr) {
-    const float* bar = layer.input == nullptr ? w->drive : s.below;
-    ToRows<V>(bar, p.samples, layer.inputs, to.xs_bar + row * layer.inputs);
-  }
+  const Block block = {p.first, p.samples, t};
+  if (layer.has_feedback)
+    BackThrough<V>({layer.recurrent_back, size, FewPadded(size)}, layer.recurrent_reads,
+                   w->feedback, size, block, w->again.reading, s.before);
+  if (layer.input_back != nullptr || layer.input_reads.backward != nullptr)
+    BackThrough<V>({layer.input_back, layer.inputs, FewPadded(layer.inputs)}, layer.input_reads,
+                   w->drive, size, block, w->again.reading, s.below);
+  if (l > 0 || to.xs_bar == nullptr) return;
+  float* const xs_bar = to.xs_bar + row * layer.inputs;
+  ToRows<V>(layer.driven ? w->drive : s.below, p.samples, layer.inputs, xs_bar);
+  if (layer.input_reads.half == 0) return;
+  const float* const xs = c.xs + row * layer.inputs;
+  for (std::size_t k = 0; k < p.samples * layer.inputs; ++k)  // the converters clip beyond 1
+    if (!(__builtin_fabsf(xs[k]) <= 1)) xs_bar[k] = 0;
 }
 
 template <std::size_t V>

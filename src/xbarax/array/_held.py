@@ -1,8 +1,8 @@
 """What an array holds, as few arrays.
 
 Each array that goes into a compiled program, or comes out, costs microseconds of dispatch, and more
-where it is a key. So the numbers of an array, its counters and keys, are one vector of words, and
-what has no elements is left out.
+where it is a key. So the numbers of an array, its counters, keys and small parts are one vector of
+words, and what has no elements is left out.
 """
 
 import math
@@ -14,6 +14,10 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax.array import _hijax
+
+
+# To copy more than that takes longer than to have it apart.
+_MOST_BYTES = 1 << 14
 
 
 class Packing:
@@ -73,10 +77,12 @@ class _Leaf(NamedTuple):
             return cls(like, True, 0)
         if math.prod(like.shape) == 0:
             return cls(like, False, 0)
-        if like.shape != ():
+        is_key = jnp.issubdtype(like.dtype, jax.dtypes.prng_key)
+        size = math.prod(like.shape)
+        if not is_key and like.dtype.itemsize == 4 and 4 * size <= _MOST_BYTES:
+            return cls(like, False, size)
+        if not is_key or like.shape != ():
             return cls(like, True, 0)
-        if not jnp.issubdtype(like.dtype, jax.dtypes.prng_key):
-            return cls(like, like.dtype.itemsize != 4, 1 if like.dtype.itemsize == 4 else 0)
         kinds = []
 
         def data_of(key: Array) -> Array:
@@ -88,12 +94,14 @@ class _Leaf(NamedTuple):
     def as_words(self, given: Array) -> Array:
         if self.key is not None:
             return jax.random.key_data(given)
-        return jax.lax.bitcast_convert_type(given, jnp.uint32)[..., None]
+        batch = given.shape[: given.ndim - len(self.like.shape)]
+        return jax.lax.bitcast_convert_type(given, jnp.uint32).reshape(*batch, self.words)
 
     def from_words(self, words: Array) -> Array:
         if self.key is not None:
             return jax.random.wrap_key_data(words, impl=self.key)
-        return jax.lax.bitcast_convert_type(words[..., 0], self.like.dtype)
+        shaped = words.reshape(*words.shape[:-1], *self.like.shape)
+        return jax.lax.bitcast_convert_type(shaped, self.like.dtype)
 
 
 @jax.tree_util.register_pytree_node_class

@@ -1,0 +1,165 @@
+// Reads of simulated chips' arrays, with a sample in each lane: what a read does once for each row,
+// such as to find its largest current, is done for a whole vector of rows.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+
+#include "kernels/analog_converters.h"
+#include "kernels/analog_tile.h"
+#include "kernels/lanes.h"
+#include "kernels/lif_few.h"
+#include "kernels/lif_few_lanes.h"
+#include "kernels/random.h"
+#include "kernels/random_lanes.h"
+
+namespace xbarax::XBARAX_ISA {
+namespace {
+
+// What reads work in, one after the other.
+struct ReadRoom {
+  float *volts, *squares;   // (drives, lanes)
+  float *sums, *variances;  // (planes · lines, lanes): currents, and those of their noise
+  float *first, *second;    // [samples][counters]: normal numbers of the counters' two words
+  float* normal;            // (counters, lanes)
+};
+
+// Room for the largest of a chain's reads, forward or backward.
+inline ReadRoom TakeReadRoom(const LifFewChain& c, LifFewRoom* room) {
+  std::size_t drives = 0, sums = 0;
+  for (std::size_t l = 0; l < c.count; ++l)
+    for (const LifFewReads* reads : {&c.layers[l].input_reads, &c.layers[l].recurrent_reads})
+      for (const AnalogTile* tile : {reads->forward, reads->backward}) {
+        if (tile == nullptr) continue;
+        drives = tile->drives > drives ? tile->drives : drives;
+        const std::size_t lines = tile->planes * tile->lines;
+        sums = lines > sums ? lines : sums;
+      }
+  const std::size_t counters = Counters(sums);
+  // Normal numbers come in whole vectors, which go beyond the last sample's.
+  const std::size_t drawn = sums == 0 ? 0 : counters + kRandomVectors;
+  ReadRoom r;
+  r.volts = Take(drives, room), r.squares = Take(drives, room);
+  r.sums = Take(sums, room), r.variances = Take(sums, room);
+  r.first = Take(drawn, room), r.second = Take(drawn, room), r.normal = Take(counters, room);
+  return r;
+}
+
+// From inputs to voltages, and the sum of their squares in each lane.
+template <std::size_t V, Which kWhich>
+void Drive(const AnalogTile& t, const Values& x, const ReadRoom& room, Floats* power) {
+  const std::size_t inputs = t.inputs(), count = kWhich == Which::kAll ? inputs : x.count;
+  const bool scaled = t.dac_scaled && t.dac.half != 0;
+  const Floats unit = Splat(t.unit);
+  for (std::size_t v = 0; v < V; ++v) {
+    const auto each = [&](auto body) {
+      for (std::size_t k = 0; k < count; ++k)
+        body(((kWhich == Which::kAll ? k : x.numbers[k]) * V + v) * kLanes);
+    };
+    Ints largest = {};
+    if (scaled)
+      each([&](std::size_t at) { largest = Larger(MagnitudeBits(Load(x.lanes + at)), largest); });
+    const Quantiser quantise(t.dac, scaled ? BitCast<Floats>(largest) : Splat(1));
+    Floats total = {}, squares = {};
+    const auto put = [&](std::size_t at, Floats volts) {
+      Store(room.volts + at, volts);
+      const Floats square = volts * volts;
+      if (t.variances != nullptr) Store(room.squares + at, square);
+      squares += square;
+    };
+    each([&](std::size_t at) {
+      const Floats volts = quantise(Load(x.lanes + at)) * unit;
+      put(at, volts);
+      total += volts;
+    });
+    if (t.drive_column) put((inputs * V + v) * kLanes, -total);
+    power[v] = squares;
+  }
+}
+
+// y (planes · lines, lanes) = the matrix times x.
+template <std::size_t V, Which kWhich>
+void MultiplyTile(const AnalogTile& t, const float* matrix, const Values& x, float* y) {
+  const std::size_t columns = t.planes * t.lines, width = t.panel_columns;
+  for (std::size_t c = 0; c < columns; c += width) {
+    const std::size_t outputs = columns - c < width ? columns - c : width;
+    Product<V, kWhich>({matrix + c * t.drives, outputs, width}, x, nullptr, y + c * V * kLanes);
+  }
+}
+
+// Adds to currents of samples from number `first` on.
+template <std::size_t V>
+void AddNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
+              const Floats* power, const ReadRoom& room) {
+  const std::size_t count = t.planes * t.lines, half = Counters(count);
+  ForEachNormals(key, static_cast<std::uint64_t>(first) * half, samples * half,
+                 [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
+                   std::memcpy(room.first + i, x, vectors * sizeof(Floats));
+                   std::memcpy(room.second + i, y, vectors * sizeof(Floats));
+                 });
+  Floats deviations[V];
+  for (std::size_t v = 0; v < V; ++v) deviations[v] = Sqrt(t.variance * power[v]);
+  for (std::size_t begin = 0; begin < count; begin += half) {
+    ToLanes<V>(begin == 0 ? room.first : room.second, samples, half, room.normal);
+    for (std::size_t c = begin; c < count && c < begin + half; ++c)
+      for (std::size_t v = 0; v < V; ++v) {
+        const std::size_t at = (c * V + v) * kLanes;
+        const Floats deviation =
+            t.variances == nullptr ? deviations[v] : Sqrt(Load(room.variances + at));
+        const Floats normal = Load(room.normal + at - begin * V * kLanes);
+        Store(room.sums + at, Load(room.sums + at) + deviation * normal);
+      }
+  }
+}
+
+// From currents to results, and the biases, if any, added to these.
+template <std::size_t V>
+void Convert(const AnalogTile& t, const float* sums, const float* biases, float* y) {
+  const std::size_t outputs = t.outputs();
+  for (std::size_t p = 0; p < t.planes; ++p, sums += t.lines * V * kLanes) {
+    const Floats factor = Splat(t.factors[p]);
+    const bool last = p + 1 == t.planes && biases != nullptr;
+    for (std::size_t v = 0; v < V; ++v) {
+      const float* const lanes = sums + v * kLanes;
+      Ints largest = {};
+      for (std::size_t c = 0; c < t.lines && t.adc.half != 0; ++c)
+        largest = Larger(MagnitudeBits(Load(lanes + c * V * kLanes)), largest);
+      const Quantiser converter(t.adc, BitCast<Floats>(largest));
+      const auto quantise = [&](Floats x) {
+        return t.adc.is_signed ? converter.Within(x) : converter(x);
+      };
+      const Floats column = t.line_column ? quantise(Load(lanes + outputs * V * kLanes)) : Floats{};
+      for (std::size_t c = 0; c < outputs; ++c) {
+        const std::size_t at = (c * V + v) * kLanes;
+        Floats total = factor * (quantise(Load(sums + at)) - column);
+        if (p > 0) total = Load(y + at) + total;
+        Store(y + at, last ? Splat(biases[c]) + total : total);
+      }
+    }
+  }
+}
+
+// y (outputs, lanes) = a read of the samples from number `first` on, with the key of a step, which
+// may be null where there is no noise; and the biases, if any, added.
+template <std::size_t V, Which kWhich>
+void Read(const AnalogTile& t, const Values& x, const RandomKey* key, std::size_t first,
+          std::size_t samples, const float* biases, const ReadRoom& room, float* y) {
+  if (kWhich != Which::kAll &&
+      x.count == 0) {  // nothing is driven: no current is there to be noisy
+    for (std::size_t c = 0; c < t.outputs(); ++c)
+      for (std::size_t v = 0; v < V; ++v)
+        Store(y + (c * V + v) * kLanes, biases == nullptr ? Floats{} : Splat(biases[c]));
+    return;
+  }
+  Floats power[V];
+  Drive<V, kWhich>(t, x, room, power);
+  const std::size_t count = kWhich == Which::kAll ? t.drives : x.count;
+  MultiplyTile<V, kWhich>(t, t.conductance, {room.volts, x.numbers, count}, room.sums);
+  if (t.variances != nullptr)
+    MultiplyTile<V, kWhich>(t, t.variances, {room.squares, x.numbers, count}, room.variances);
+  if (t.noisy()) AddNoise<V>(t, *key, first, samples, power, room);
+  Convert<V>(t, room.sums, biases, y);
+}
+
+}  // namespace
+}  // namespace xbarax::XBARAX_ISA
