@@ -63,9 +63,9 @@ void Transpose(const float* from, std::size_t rows, std::size_t columns, std::si
 template <std::size_t V>
 void ToLanes(const float* rows, std::size_t samples, std::size_t size, float* lanes) {
   constexpr std::size_t kWidth = V * kLanes;
+  if (samples < kWidth)  // only the last vector has lanes without a sample
+    for (std::size_t n = 0; n < size; ++n) Store(lanes + (n + 1) * kWidth - kLanes, Floats{});
   Transpose(rows, samples, size, size, lanes, kWidth);
-  for (std::size_t n = 0; n < size; ++n)
-    for (std::size_t b = samples; b < kWidth; ++b) lanes[n * kWidth + b] = 0;
 }
 
 template <std::size_t V>

@@ -21,7 +21,7 @@ struct ReadRoom {
   float *volts, *squares;   // (drives, lanes)
   float *sums, *variances;  // (planes · lines, lanes): currents, and those of their noise
   float *first, *second;    // [samples][counters]: normal numbers of the counters' two words
-  float* normal;            // (counters, lanes)
+  float* normal;            // (planes · lines, lanes)
 };
 
 // Room for the largest of a chain's reads, forward or backward.
@@ -41,7 +41,7 @@ inline ReadRoom TakeReadRoom(const LifFewChain& c, LifFewRoom* room) {
   ReadRoom r;
   r.volts = Take(drives, room), r.squares = Take(drives, room);
   r.sums = Take(sums, room), r.variances = Take(sums, room);
-  r.first = Take(drawn, room), r.second = Take(drawn, room), r.normal = Take(counters, room);
+  r.first = Take(drawn, room), r.second = Take(drawn, room), r.normal = Take(2 * counters, room);
   return r;
 }
 
@@ -87,53 +87,59 @@ void MultiplyTile(const AnalogTile& t, const float* matrix, const Values& x, flo
   }
 }
 
-// Adds to currents of samples from number `first` on.
+// Normal numbers (planes · lines, lanes), those of samples from number `first` on.
 template <std::size_t V>
-void AddNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
-              const Floats* power, const ReadRoom& room) {
-  const std::size_t count = t.planes * t.lines, half = Counters(count);
+void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
+               const ReadRoom& room) {
+  const std::size_t half = Counters(t.planes * t.lines);
   ForEachNormals(key, static_cast<std::uint64_t>(first) * half, samples * half,
                  [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
                    std::memcpy(room.first + i, x, vectors * sizeof(Floats));
                    std::memcpy(room.second + i, y, vectors * sizeof(Floats));
                  });
-  Floats deviations[V];
-  for (std::size_t v = 0; v < V; ++v) deviations[v] = Sqrt(t.variance * power[v]);
-  for (std::size_t begin = 0; begin < count; begin += half) {
-    ToLanes<V>(begin == 0 ? room.first : room.second, samples, half, room.normal);
-    for (std::size_t c = begin; c < count && c < begin + half; ++c)
-      for (std::size_t v = 0; v < V; ++v) {
-        const std::size_t at = (c * V + v) * kLanes;
-        const Floats deviation =
-            t.variances == nullptr ? deviations[v] : Sqrt(Load(room.variances + at));
-        const Floats normal = Load(room.normal + at - begin * V * kLanes);
-        Store(room.sums + at, Load(room.sums + at) + deviation * normal);
-      }
-  }
+  ToLanes<V>(room.first, samples, half, room.normal);
+  ToLanes<V>(room.second, samples, half, room.normal + half * V * kLanes);
 }
 
-// From currents to results, and the biases, if any, added to these.
+// Adds noise to the currents of one vector of a plane's lines, the first of which is so many
+// numbers behind the room's. The largest that come of it in each lane.
 template <std::size_t V>
-void Convert(const AnalogTile& t, const float* sums, const float* biases, float* y) {
+Floats AddNoise(const AnalogTile& t, std::size_t first, Floats power, const ReadRoom& room) {
+  const Floats of_all = Sqrt(t.variance * power);
+  Ints largest = {};
+  for (std::size_t c = 0, at = first; c < t.lines; ++c, at += V * kLanes) {
+    Floats sum = Load(room.sums + at);
+    if (t.noisy()) {
+      const Floats deviation = t.variances == nullptr ? of_all : Sqrt(Load(room.variances + at));
+      sum = sum + deviation * Load(room.normal + at);
+      Store(room.sums + at, sum);
+    }
+    largest = Larger(MagnitudeBits(sum), largest);
+  }
+  return BitCast<Floats>(largest);
+}
+
+// From currents to results with noise, and the biases, if any, added to these.
+template <std::size_t V>
+void Convert(const AnalogTile& t, const Floats* power, const float* biases, const ReadRoom& room,
+             float* y) {
   const std::size_t outputs = t.outputs();
-  for (std::size_t p = 0; p < t.planes; ++p, sums += t.lines * V * kLanes) {
+  for (std::size_t p = 0; p < t.planes; ++p) {
     const Floats factor = Splat(t.factors[p]);
-    const bool last = p + 1 == t.planes && biases != nullptr;
+    const bool biased = p + 1 == t.planes && biases != nullptr;
     for (std::size_t v = 0; v < V; ++v) {
-      const float* const lanes = sums + v * kLanes;
-      Ints largest = {};
-      for (std::size_t c = 0; c < t.lines && t.adc.half != 0; ++c)
-        largest = Larger(MagnitudeBits(Load(lanes + c * V * kLanes)), largest);
-      const Quantiser converter(t.adc, BitCast<Floats>(largest));
+      const std::size_t first = (p * t.lines * V + v) * kLanes;
+      const float* const sums = room.sums + first;
+      const Quantiser converter(t.adc, AddNoise<V>(t, first, power[v], room));
       const auto quantise = [&](Floats x) {
         return t.adc.is_signed ? converter.Within(x) : converter(x);
       };
-      const Floats column = t.line_column ? quantise(Load(lanes + outputs * V * kLanes)) : Floats{};
+      const Floats column = t.line_column ? quantise(Load(sums + outputs * V * kLanes)) : Floats{};
       for (std::size_t c = 0; c < outputs; ++c) {
-        const std::size_t at = (c * V + v) * kLanes;
-        Floats total = factor * (quantise(Load(sums + at)) - column);
-        if (p > 0) total = Load(y + at) + total;
-        Store(y + at, last ? Splat(biases[c]) + total : total);
+        float* const to = y + (c * V + v) * kLanes;
+        Floats total = factor * (quantise(Load(sums + c * V * kLanes)) - column);
+        if (p > 0) total = Load(to) + total;
+        Store(to, biased ? Splat(biases[c]) + total : total);
       }
     }
   }
@@ -157,8 +163,8 @@ void Read(const AnalogTile& t, const Values& x, const RandomKey* key, std::size_
   MultiplyTile<V, kWhich>(t, t.conductance, {room.volts, x.numbers, count}, room.sums);
   if (t.variances != nullptr)
     MultiplyTile<V, kWhich>(t, t.variances, {room.squares, x.numbers, count}, room.variances);
-  if (t.noisy()) AddNoise<V>(t, *key, first, samples, power, room);
-  Convert<V>(t, room.sums, biases, y);
+  if (t.noisy()) DrawNoise<V>(t, *key, first, samples, room);
+  Convert<V>(t, power, biases, room, y);
 }
 
 }  // namespace
