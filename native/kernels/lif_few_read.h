@@ -101,46 +101,85 @@ void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_
   ToLanes<V>(room.second, samples, half, room.normal + half * V * kLanes);
 }
 
-// Adds noise to the currents of one vector of a plane's lines, the first of which is so many
-// numbers behind the room's. The largest that come of it in each lane.
-template <std::size_t V>
+// Adds noise to the currents of one vector of a plane's lines, from number `first` of the room's
+// on. The largest that come of it in each lane. What does not change is copied first: for all that
+// compilers know, what is stored could change it.
+template <std::size_t V, bool kEach>
 Floats AddNoise(const AnalogTile& t, std::size_t first, Floats power, const ReadRoom& room) {
   const Floats of_all = Sqrt(t.variance * power);
+  float* const sums = room.sums + first;
+  const float *const variances = room.variances + first, *const normal = room.normal + first;
+  const std::size_t end = t.lines * V * kLanes;
   Ints largest = {};
-  for (std::size_t c = 0, at = first; c < t.lines; ++c, at += V * kLanes) {
-    Floats sum = Load(room.sums + at);
-    if (t.noisy()) {
-      const Floats deviation = t.variances == nullptr ? of_all : Sqrt(Load(room.variances + at));
-      sum = sum + deviation * Load(room.normal + at);
-      Store(room.sums + at, sum);
-    }
+  for (std::size_t at = 0; at < end; at += V * kLanes) {
+    const Floats deviation = kEach ? Sqrt(Load(variances + at)) : of_all;
+    const Floats sum = Load(sums + at) + deviation * Load(normal + at);
+    Store(sums + at, sum);
     largest = Larger(MagnitudeBits(sum), largest);
   }
   return BitCast<Floats>(largest);
+}
+
+template <std::size_t V>
+Floats Largest(const AnalogTile& t, const float* sums) {
+  Ints largest = {};
+  for (std::size_t c = 0; c < t.lines; ++c)
+    largest = Larger(MagnitudeBits(Load(sums + c * V * kLanes)), largest);
+  return BitCast<Floats>(largest);
+}
+
+// What planes add to results.
+struct Share {
+  float factor;
+  bool first;           // whether results are new, and not added to
+  const float* biases;  // to add, or null
+};
+
+// From one vector of a plane's currents to its share of the results.
+template <std::size_t V, class Quantise>
+void ConvertLines(const AnalogTile& t, const float* sums, const Share& share,
+                  const Quantise& quantise, float* y) {
+  const std::size_t outputs = t.outputs();
+  const Floats factor = Splat(share.factor);
+  const Floats column = t.line_column ? quantise(Load(sums + outputs * V * kLanes)) : Floats{};
+  const auto each = [&](auto of) {
+    for (std::size_t c = 0; c < outputs; ++c) {
+      const std::size_t at = c * V * kLanes;
+      Store(y + at, of(c, y + at, factor * (quantise(Load(sums + at)) - column)));
+    }
+  };
+  const bool first = share.first;
+  const float* const biases = share.biases;
+  if (biases == nullptr && first)
+    each([](std::size_t, const float*, Floats value) { return value; });
+  else if (biases == nullptr)
+    each([](std::size_t, const float* to, Floats value) { return Load(to) + value; });
+  else
+    each([&](std::size_t c, const float* to, Floats value) {
+      return Splat(biases[c]) + (first ? value : Load(to) + value);
+    });
 }
 
 // From currents to results with noise, and the biases, if any, added to these.
 template <std::size_t V>
 void Convert(const AnalogTile& t, const Floats* power, const float* biases, const ReadRoom& room,
              float* y) {
-  const std::size_t outputs = t.outputs();
   for (std::size_t p = 0; p < t.planes; ++p) {
-    const Floats factor = Splat(t.factors[p]);
-    const bool biased = p + 1 == t.planes && biases != nullptr;
+    const Share share = {t.factors[p], p == 0, p + 1 == t.planes ? biases : nullptr};
     for (std::size_t v = 0; v < V; ++v) {
       const std::size_t first = (p * t.lines * V + v) * kLanes;
       const float* const sums = room.sums + first;
-      const Quantiser converter(t.adc, AddNoise<V>(t, first, power[v], room));
-      const auto quantise = [&](Floats x) {
-        return t.adc.is_signed ? converter.Within(x) : converter(x);
-      };
-      const Floats column = t.line_column ? quantise(Load(sums + outputs * V * kLanes)) : Floats{};
-      for (std::size_t c = 0; c < outputs; ++c) {
-        float* const to = y + (c * V + v) * kLanes;
-        Floats total = factor * (quantise(Load(sums + c * V * kLanes)) - column);
-        if (p > 0) total = Load(to) + total;
-        Store(to, biased ? Splat(biases[c]) + total : total);
-      }
+      const Floats largest = !t.noisy()               ? Largest<V>(t, sums)
+                             : t.variances == nullptr ? AddNoise<V, false>(t, first, power[v], room)
+                                                      : AddNoise<V, true>(t, first, power[v], room);
+      float* const to = y + v * kLanes;
+      const Quantiser converter(t.adc, largest);
+      if (t.adc.half == 0)
+        ConvertLines<V>(t, sums, share, [](Floats x) { return x; }, to);
+      else if (t.adc.is_signed)
+        ConvertLines<V>(t, sums, share, [&](Floats x) { return converter.Within(x); }, to);
+      else
+        ConvertLines<V>(t, sums, share, [&](Floats x) { return converter(x); }, to);
     }
   }
 }
@@ -150,8 +189,7 @@ void Convert(const AnalogTile& t, const Floats* power, const float* biases, cons
 template <std::size_t V, Which kWhich>
 void Read(const AnalogTile& t, const Values& x, const RandomKey* key, std::size_t first,
           std::size_t samples, const float* biases, const ReadRoom& room, float* y) {
-  if (kWhich != Which::kAll &&
-      x.count == 0) {  // nothing is driven: no current is there to be noisy
+  if (kWhich != Which::kAll && x.count == 0) {  // no current is there to be noisy
     for (std::size_t c = 0; c < t.outputs(); ++c)
       for (std::size_t v = 0; v < V; ++v)
         Store(y + (c * V + v) * kLanes, biases == nullptr ? Floats{} : Splat(biases[c]));
