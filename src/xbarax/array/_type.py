@@ -100,8 +100,15 @@ class CrossbarType(_hijax.HiType):
 
     def lo_ty(self) -> list:
         """The types of what the array holds."""
+        return list(self._few)
+
+    @functools.cached_property
+    def _few(self) -> tuple:
+        """The same, made once: JAX asks in each call."""
         few = self.packing.shapes
-        return [_hijax.ShapedArray((*self.batch_shape, *like.shape), like.dtype) for like in few]
+        return tuple(
+            _hijax.ShapedArray((*self.batch_shape, *like.shape), like.dtype) for like in few
+        )
 
     def lower_val(self, value: Any) -> list:
         """What the array holds."""
