@@ -23,21 +23,22 @@ constexpr std::size_t kTile = 8;
 inline void TransposeTile(const float* from, std::size_t from_apart, float* to,
                           std::size_t to_apart) {
 #if defined(__AVX2__)
-  __m256 r[kTile], s[kTile];
-  for (std::size_t k = 0; k < kTile; ++k) r[k] = _mm256_loadu_ps(from + k * from_apart);
-  for (std::size_t k = 0; k < kTile; k += 2) {
-    s[k] = _mm256_unpacklo_ps(r[k], r[k + 1]);
-    s[k + 1] = _mm256_unpackhi_ps(r[k], r[k + 1]);
-  }
-  for (std::size_t k = 0; k < kTile; k += 4) {
-    r[k] = _mm256_shuffle_ps(s[k], s[k + 2], 0x44);
-    r[k + 1] = _mm256_shuffle_ps(s[k], s[k + 2], 0xee);
-    r[k + 2] = _mm256_shuffle_ps(s[k + 1], s[k + 3], 0x44);
-    r[k + 3] = _mm256_shuffle_ps(s[k + 1], s[k + 3], 0xee);
-  }
-  for (std::size_t k = 0; k < 4; ++k) {
-    _mm256_storeu_ps(to + k * to_apart, _mm256_permute2f128_ps(r[k], r[k + 4], 0x20));
-    _mm256_storeu_ps(to + (k + 4) * to_apart, _mm256_permute2f128_ps(r[k], r[k + 4], 0x31));
+  // Rows k and k + 4 are in the halves of one vector, so that no half has to change places.
+  for (std::size_t c = 0; c < kTile; c += 4) {
+    __m256 r[4], s[4];
+    for (std::size_t k = 0; k < 4; ++k) {
+      const float* const row = from + k * from_apart + c;
+      r[k] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)),
+                                  _mm_loadu_ps(row + 4 * from_apart), 1);
+    }
+    for (std::size_t k = 0; k < 4; k += 2) {
+      s[k] = _mm256_unpacklo_ps(r[k], r[k + 1]);
+      s[k + 1] = _mm256_unpackhi_ps(r[k], r[k + 1]);
+    }
+    _mm256_storeu_ps(to + c * to_apart, _mm256_shuffle_ps(s[0], s[2], 0x44));
+    _mm256_storeu_ps(to + (c + 1) * to_apart, _mm256_shuffle_ps(s[0], s[2], 0xee));
+    _mm256_storeu_ps(to + (c + 2) * to_apart, _mm256_shuffle_ps(s[1], s[3], 0x44));
+    _mm256_storeu_ps(to + (c + 3) * to_apart, _mm256_shuffle_ps(s[1], s[3], 0xee));
   }
 #else
   for (std::size_t i = 0; i < kTile; ++i)
