@@ -87,16 +87,30 @@ void MultiplyTile(const AnalogTile& t, const float* matrix, const Values& x, flo
   }
 }
 
-// Normal numbers (planes · lines, lanes), those of samples from number `first` on.
+// Normal numbers (planes · lines, lanes), those of samples from number `first` on; any finite ones
+// for samples whose lines nothing drives, which have a power of 0, but for a few between others.
 template <std::size_t V>
 void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
-               const ReadRoom& room) {
+               const Floats* power, const ReadRoom& room) {
   const std::size_t half = Counters(t.planes * t.lines);
-  ForEachNormals(key, static_cast<std::uint64_t>(first) * half, samples * half,
-                 [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
-                   std::memcpy(room.first + i, x, vectors * sizeof(Floats));
-                   std::memcpy(room.second + i, y, vectors * sizeof(Floats));
-                 });
+  std::uint64_t driven = 0;
+  static_assert(kMostLanes <= 64);
+  for (std::size_t v = 0; v < V; ++v)
+    driven |= std::uint64_t{Differ(power[v], Floats{})} << v * kLanes;
+  while (driven != 0) {
+    const std::size_t begin = static_cast<std::size_t>(__builtin_ctzll(driven));
+    std::size_t end = begin, next = begin;  // behind the last of a run, and the next after that
+    do {
+      for (end = next; (driven >> end & 1) != 0; ++end) driven &= ~(std::uint64_t{1} << end);
+      next = driven == 0 ? end : static_cast<std::size_t>(__builtin_ctzll(driven));
+    } while (next != end && (next - end) * half <= 2 * kLanes);
+    float *const x_to = room.first + begin * half, *const y_to = room.second + begin * half;
+    ForEachNormals(key, static_cast<std::uint64_t>(first + begin) * half, (end - begin) * half,
+                   [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
+                     std::memcpy(x_to + i, x, vectors * sizeof(Floats));
+                     std::memcpy(y_to + i, y, vectors * sizeof(Floats));
+                   });
+  }
   ToLanes<V>(room.first, samples, half, room.normal);
   ToLanes<V>(room.second, samples, half, room.normal + half * V * kLanes);
 }
@@ -201,7 +215,7 @@ void Read(const AnalogTile& t, const Values& x, const RandomKey* key, std::size_
   MultiplyTile<V, kWhich>(t, t.conductance, {room.volts, x.numbers, count}, room.sums);
   if (t.variances != nullptr)
     MultiplyTile<V, kWhich>(t, t.variances, {room.squares, x.numbers, count}, room.variances);
-  if (t.noisy()) DrawNoise<V>(t, *key, first, samples, room);
+  if (t.noisy()) DrawNoise<V>(t, *key, first, samples, power, room);
   Convert<V>(t, power, biases, room, y);
 }
 
