@@ -15,7 +15,6 @@ from jax import numpy as jnp
 
 from xbarax.array import _hijax
 
-
 # To copy more than that takes longer than to have it apart.
 _MOST_BYTES = 1 << 14
 
