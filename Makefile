@@ -35,6 +35,7 @@ test: $(VENV)/.installed ## Run the tests
 bench: $(VENV)/.installed ## Run the benchmarks; with NOTEBOOK=file also against the 2023 notebook
 	$(BIN)/python benchmarks/analog_read.py
 	$(BIN)/python benchmarks/crossbar_against_array.py
+	$(BIN)/python benchmarks/dispatch.py
 	$(BIN)/python benchmarks/driver_calls.py
 	$(BIN)/python benchmarks/monte_carlo.py
 	$(BIN)/python benchmarks/nonlinear_wires.py

@@ -12,6 +12,7 @@ For each workload of `training_step.py`, its digital step and that on noisy chip
 
 These are timed for some of a step's rows, since results of all would leave the caches, and scaled.
 The reads are this library's: what they take bounds the step only as long as they are no faster.
+They go row by row, where layers of few neurons are read with a sample in each lane.
 Programs take turns within a round; medians, ms, and in digital steps of the same rounds.
 """
 

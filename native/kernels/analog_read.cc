@@ -1,6 +1,7 @@
 #include "kernels/analog_read.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -126,7 +127,11 @@ std::optional<AnalogTile> AnalogReader::Tile() const {
                    from_ + (drive_column ? 1 : 0) == drives_ &&
                    to_ + (line_column ? 1 : 0) == lines_;
   const bool by_read = adc.half == 0 || converters_.adc_range == AdcRange::kRead;
-  if (!one || !by_read || !finite_ || path_.result != AnalogResult::kSums) return {};
+  // What is no number must not come of lanes that nothing drives: they take part in all.
+  const auto is_finite = [](float x) { return std::isfinite(x); };
+  const bool finite =
+      finite_ && is_finite(variance_) && std::all_of(factors_.begin(), factors_.end(), is_finite);
+  if (!one || !by_read || !finite || path_.result != AnalogResult::kSums) return {};
   return AnalogTile{drives_,
                     planes_,
                     lines_,

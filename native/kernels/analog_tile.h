@@ -8,7 +8,7 @@
 namespace xbarax {
 
 // As a read goes through it. Its matrix [drives][planes · lines] lies in panels of columns,
-// [panels][drives][panel columns], and all that is in it is finite.
+// [panels][drives][panel columns]. All numbers are finite.
 struct AnalogTile {
   std::size_t drives, planes, lines, panel_columns;
   bool drive_column, line_column;  // whether the last of these is that of a reference column

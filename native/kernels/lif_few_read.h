@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "kernels/analog_converters.h"
@@ -97,13 +98,13 @@ void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_
   static_assert(kMostLanes <= 64);
   for (std::size_t v = 0; v < V; ++v)
     driven |= std::uint64_t{Differ(power[v], Floats{})} << v * kLanes;
-  while (driven != 0) {
-    const std::size_t begin = static_cast<std::size_t>(__builtin_ctzll(driven));
-    std::size_t end = begin, next = begin;  // behind the last of a run, and the next after that
-    do {
-      for (end = next; (driven >> end & 1) != 0; ++end) driven &= ~(std::uint64_t{1} << end);
-      next = driven == 0 ? end : static_cast<std::size_t>(__builtin_ctzll(driven));
-    } while (next != end && (next - end) * half <= 2 * kLanes);
+  const auto is_driven = [&](std::size_t sample) { return (driven >> sample & 1) != 0; };
+  const std::size_t near = 2 * kLanes / half;  // so many samples between others are drawn, too
+  for (std::size_t begin = 0, end; begin < samples; begin = end) {
+    end = begin + 1;
+    if (!is_driven(begin)) continue;
+    for (std::size_t b = end; b < samples && b <= end + near; ++b)
+      if (is_driven(b)) end = b + 1;
     float *const x_to = room.first + begin * half, *const y_to = room.second + begin * half;
     ForEachNormals(key, static_cast<std::uint64_t>(first + begin) * half, (end - begin) * half,
                    [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
@@ -142,73 +143,49 @@ Floats Largest(const AnalogTile& t, const float* sums) {
   return BitCast<Floats>(largest);
 }
 
-// What planes add to results.
-struct Share {
-  float factor;
-  bool first;           // whether results are new, and not added to
-  const float* biases;  // to add, or null
-};
-
-// From one vector of a plane's currents to its share of the results.
+// Adds what comes of one vector of a plane's currents to the results.
 template <std::size_t V, class Quantise>
-void ConvertLines(const AnalogTile& t, const float* sums, const Share& share,
-                  const Quantise& quantise, float* y) {
+void AddLines(const AnalogTile& t, const float* sums, float scale, const Quantise& quantise,
+              float* y) {
   const std::size_t outputs = t.outputs();
-  const Floats factor = Splat(share.factor);
+  const Floats factor = Splat(scale);
   const Floats column = t.line_column ? quantise(Load(sums + outputs * V * kLanes)) : Floats{};
-  const auto each = [&](auto of) {
-    for (std::size_t c = 0; c < outputs; ++c) {
-      const std::size_t at = c * V * kLanes;
-      Store(y + at, of(c, y + at, factor * (quantise(Load(sums + at)) - column)));
-    }
-  };
-  const bool first = share.first;
-  const float* const biases = share.biases;
-  if (biases == nullptr && first)
-    each([](std::size_t, const float*, Floats value) { return value; });
-  else if (biases == nullptr)
-    each([](std::size_t, const float* to, Floats value) { return Load(to) + value; });
-  else
-    each([&](std::size_t c, const float* to, Floats value) {
-      return Splat(biases[c]) + (first ? value : Load(to) + value);
-    });
+  for (std::size_t at = 0; at < outputs * V * kLanes; at += V * kLanes)
+    Store(y + at, Load(y + at) + factor * (quantise(Load(sums + at)) - column));
 }
 
-// From currents to results with noise, and the biases, if any, added to these.
+// From currents to results with noise, which are added to y.
 template <std::size_t V>
-void Convert(const AnalogTile& t, const Floats* power, const float* biases, const ReadRoom& room,
-             float* y) {
-  for (std::size_t p = 0; p < t.planes; ++p) {
-    const Share share = {t.factors[p], p == 0, p + 1 == t.planes ? biases : nullptr};
+void Convert(const AnalogTile& t, const Floats* power, const ReadRoom& room, float* y) {
+  for (std::size_t p = 0; p < t.planes; ++p)
     for (std::size_t v = 0; v < V; ++v) {
       const std::size_t first = (p * t.lines * V + v) * kLanes;
       const float* const sums = room.sums + first;
       const Floats largest = !t.noisy()               ? Largest<V>(t, sums)
                              : t.variances == nullptr ? AddNoise<V, false>(t, first, power[v], room)
                                                       : AddNoise<V, true>(t, first, power[v], room);
-      float* const to = y + v * kLanes;
+      const auto add = [&](const auto& quantise) {
+        AddLines<V>(t, sums, t.factors[p], quantise, y + v * kLanes);
+      };
       const Quantiser converter(t.adc, largest);
       if (t.adc.half == 0)
-        ConvertLines<V>(t, sums, share, [](Floats x) { return x; }, to);
+        add([](Floats x) { return x; });
       else if (t.adc.is_signed)
-        ConvertLines<V>(t, sums, share, [&](Floats x) { return converter.Within(x); }, to);
+        add([&](Floats x) { return converter.Within(x); });
       else
-        ConvertLines<V>(t, sums, share, [&](Floats x) { return converter(x); }, to);
+        add([&](Floats x) { return converter(x); });
     }
-  }
 }
 
-// y (outputs, lanes) = a read of the samples from number `first` on, with the key of a step, which
-// may be null where there is no noise; and the biases, if any, added.
+// y (outputs, lanes) = the biases, if any, + a read of the samples from number `first` on, with the
+// key of a step, which may be null where there is no noise.
 template <std::size_t V, Which kWhich>
 void Read(const AnalogTile& t, const Values& x, const RandomKey* key, std::size_t first,
           std::size_t samples, const float* biases, const ReadRoom& room, float* y) {
-  if (kWhich != Which::kAll && x.count == 0) {  // no current is there to be noisy
-    for (std::size_t c = 0; c < t.outputs(); ++c)
-      for (std::size_t v = 0; v < V; ++v)
-        Store(y + (c * V + v) * kLanes, biases == nullptr ? Floats{} : Splat(biases[c]));
-    return;
-  }
+  for (std::size_t c = 0; c < t.outputs(); ++c)
+    for (std::size_t v = 0; v < V; ++v)
+      Store(y + (c * V + v) * kLanes, biases == nullptr ? Floats{} : Splat(biases[c]));
+  if (kWhich != Which::kAll && x.count == 0) return;  // no current is there to be noisy
   Floats power[V];
   Drive<V, kWhich>(t, x, room, power);
   const std::size_t count = kWhich == Which::kAll ? t.drives : x.count;
@@ -216,7 +193,7 @@ void Read(const AnalogTile& t, const Values& x, const RandomKey* key, std::size_
   if (t.variances != nullptr)
     MultiplyTile<V, kWhich>(t, t.variances, {room.squares, x.numbers, count}, room.variances);
   if (t.noisy()) DrawNoise<V>(t, *key, first, samples, power, room);
-  Convert<V>(t, power, biases, room, y);
+  Convert<V>(t, power, room, y);
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "kernels/analog_read.h"
-#include "kernels/isa.h"
 #include "kernels/lif.h"
 #include "kernels/lif_few_chain.h"
 #include "tests/check.h"
@@ -24,15 +23,6 @@ namespace {
 using test::Floats;
 using test::Problem;
 using test::Settings;
-
-std::vector<LifLoops> Executable() {
-  std::vector<LifLoops> all = {baseline::kLifLoops};
-#if defined(XBARAX_X86_ISAS)
-  if (Has(Isa::kAvx2)) all.push_back(avx2::kLifLoops);
-  if (Has(Isa::kAvx512)) all.push_back(avx512::kLifLoops);
-#endif
-  return all;
-}
 
 struct Chip {
   std::size_t planes;
@@ -241,7 +231,12 @@ void LeavesOthers() {
   CHECK(!has_lanes());
   converters.adc_bits = 0;
   CHECK(has_lanes());
-  cells[7] = std::numeric_limits<float>::infinity();
+  const float infinity = std::numeric_limits<float>::infinity();
+  array.variance = &infinity;
+  CHECK(!has_lanes());
+  array.variance = &variance, array.scale = infinity;
+  CHECK(!has_lanes());
+  array.scale = 1, cells[7] = infinity;
   CHECK(!has_lanes());
 }
 
@@ -249,7 +244,7 @@ void LeavesOthers() {
 }  // namespace xbarax
 
 int main() {
-  for (const xbarax::LifLoops& loops : xbarax::Executable()) {
+  for (const xbarax::LifLoops& loops : xbarax::test::ExecutableLoops()) {
     xbarax::Agrees(loops);
     xbarax::AgreesInAnyShape(loops);
     xbarax::KeepsWhatIsNoNumber(loops);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/isa.h"
 #include "kernels/lif.h"
 #include "kernels/lif_few_chain.h"
 #include "tests/check.h"
@@ -17,6 +18,16 @@ namespace xbarax::test {
 
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
+
+// Those that this processor has.
+inline std::vector<LifLoops> ExecutableLoops() {
+  std::vector<LifLoops> all = {baseline::kLifLoops};
+#if defined(XBARAX_X86_ISAS)
+  if (Has(Isa::kAvx2)) all.push_back(avx2::kLifLoops);
+  if (Has(Isa::kAvx512)) all.push_back(avx512::kLifLoops);
+#endif
+  return all;
+}
 
 struct Settings {
   Reset reset;

@@ -6,7 +6,6 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/isa.h"
 #include "kernels/lif.h"
 #include "tests/check.h"
 #include "tests/executors.h"
@@ -20,12 +19,8 @@ using test::Problem;
 using test::Settings;
 
 // Those that this processor has; each also without what is for few neurons.
-std::vector<LifLoops> Executable() {
-  std::vector<LifLoops> all = {baseline::kLifLoops};
-#if defined(XBARAX_X86_ISAS)
-  if (Has(Isa::kAvx2)) all.push_back(avx2::kLifLoops);
-  if (Has(Isa::kAvx512)) all.push_back(avx512::kLifLoops);
-#endif
+std::vector<LifLoops> WithAndWithoutFew() {
+  std::vector<LifLoops> all = test::ExecutableLoops();
   for (std::size_t k = all.size(); k-- > 0;) {
     all.push_back(all[k]);
     all.back().few = nullptr;
@@ -154,7 +149,7 @@ void LeavesOutLanesWithoutASample(const LifLoops& loops) {
 }  // namespace xbarax
 
 int main() {
-  for (const xbarax::LifLoops& loops : xbarax::Executable()) {
+  for (const xbarax::LifLoops& loops : xbarax::WithAndWithoutFew()) {
     xbarax::Agrees(loops);
     if (loops.few != nullptr) xbarax::AgreesWhereLarge(loops);  // too many in any case
     xbarax::RunsAgain(loops);

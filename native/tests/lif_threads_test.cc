@@ -22,7 +22,7 @@ using test::Problem;
 using test::Settings;
 
 // Weights in an array that is read without noise or converters are plain weights.
-void ReadsArrays(Executor& executor, std::size_t batch) {
+void ReadsArrays(Executor& executor, std::size_t batch, const LifLoops& loops) {
   const Settings s = {Reset::kZero, true, true, true, false};
   Problem plain(s, 12, batch, {10, 40, 20}, 5, 0.1f), read(s, 12, batch, {10, 40, 20}, 5, 0.1f);
   const float one = 1;
@@ -46,8 +46,6 @@ void ReadsArrays(Executor& executor, std::size_t batch) {
     layer.input_reads = instead(&layer.parameters.input, layer.inputs, layer.size);
     layer.recurrent_reads = instead(&layer.parameters.recurrent, layer.size, layer.size);
   }
-  LifLoops loops = BestLifLoops();
-  loops.few = nullptr;  // products by events in both
   plain.Run(executor, loops), read.Run(executor, loops);
   CHECK(plain.spikes == read.spikes);
   const auto same = [](const std::vector<Floats>& found, const std::vector<Floats>& expected) {
@@ -100,12 +98,13 @@ int main() {
   xbarax::test::Busy busy;
   for (xbarax::Executor* executor : std::initializer_list<xbarax::Executor*>{&pool, &busy})
     xbarax::AgreesInTasks(*executor);
-  for (std::size_t batch : {1, 51}) xbarax::ReadsArrays(pool, batch);
   CHECK(busy.waiting() > 0);
   busy.RunAll();
   xbarax::LifLoops loops = xbarax::BestLifLoops();
-  xbarax::ManyAtOnce(loops);
-  loops.few = nullptr;
-  xbarax::ManyAtOnce(loops);
+  for (bool few : {true, false}) {
+    if (!few) loops.few = nullptr;
+    for (std::size_t batch : {1, 51}) xbarax::ReadsArrays(pool, batch, loops);
+    xbarax::ManyAtOnce(loops);
+  }
   return xbarax::test::Result();
 }
