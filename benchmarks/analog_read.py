@@ -2,10 +2,11 @@
 
     python benchmarks/analog_read.py [--json FILE] [--rounds N] [--sizes N …]
 
-Chips have 8-bit converters and read noise, with one σ for all devices or one for each; reads have
-a key. Programs take turns within a round, and wait for their results; the table has medians in
-ms, and medians of how many times as long as `x @ w.T` each takes in the same rounds. Inputs are
-uniform in [−1, 1], or spikes: 0, and 1 in one of 20.
+Chips have 8-bit converters and read noise, with one σ for all devices or one for each: one device a
+weight, pairs whose currents are subtracted before the converters, and pairs each device of which
+has converters of its own. Reads have a key. Programs take turns within a round, and wait for their
+results; the table has medians in ms, and medians of how many times as long as `x @ w.T` each takes
+in the same rounds. Inputs are uniform in [−1, 1], or spikes: 0, and 1 in one of 20.
 """
 
 import argparse
@@ -32,9 +33,12 @@ CONVERTERS: dict[str, Any] = {"dac": xb.DAC(bits=8), "adc": xb.ADC(bits=8)}
 ONE = dataclasses.replace(xb.device.presets.reram_soft_bounds(), read_noise=1e-7)
 EACH = xb.device.PCM()
 REFERENCE, PAIR = xb.mapping.IdealReference(), xb.mapping.DifferentialPair()
+SUBTRACTED = xb.mapping.DifferentialPair(subtract="analog")
 CHIPS = {
     "one σ": xb.Chip(device=ONE, mapping=REFERENCE, **CONVERTERS),
     "σ per device": xb.Chip(device=EACH, mapping=REFERENCE, **CONVERTERS),
+    "one σ, subtracted pairs": xb.Chip(device=ONE, mapping=SUBTRACTED, **CONVERTERS),
+    "σ per device, subtracted pairs": xb.Chip(device=EACH, mapping=SUBTRACTED, **CONVERTERS),
     "one σ, pairs": xb.Chip(device=ONE, mapping=PAIR, **CONVERTERS),
     "σ per device, pairs": xb.Chip(device=EACH, mapping=PAIR, **CONVERTERS),
 }
@@ -86,7 +90,7 @@ def make(size: int, rows: int) -> dict[str, Callable[[], Any]]:
     for name, chip in CHIPS.items():
         array = xb.MemristiveCrossbarArray(weights, chip, jax.random.key(0))
         programs[name] = turns.compiled(forward, array, x)
-        if name == "one σ, pairs" or name == "σ per device, pairs":
+        if "pairs" in name:
             continue
         transposed = lambda w, x: xb.read(w, x, key=key, transpose=True)
         programs[f"{name}, transposed"] = turns.compiled(transposed, array, x)

@@ -5,12 +5,13 @@
 
 Each workload runs as the textbook's program (`textbook.py`), as `xbarax.snn` without crossbars, on
 ideal crossbars in all layers, and on chips with read noise and converters in all layers: with one
-device a weight, and with two, each of which is read with converters of its own. Programs take turns
-within a round, with calls for 50 ms each after one that is not timed, and wait for their results.
-The table has medians, and how many times faster than the textbook's program each is in the same
-rounds. Compilation is timed once, memory is what XLA says that the compiled step takes beside its
-arguments. Inputs are Bernoulli spikes; weights are scaled until the layers spike (`xb.snn.lsuv`),
-and the loss of the digital program must be that of the textbook's.
+device a weight, with pairs whose currents are subtracted before the converters, and with pairs each
+device of which is read with converters of its own. Programs take turns within a round, with calls
+for 50 ms each after one that is not timed, and wait for their results. The table has medians, and
+how many times faster than the textbook's program each is in the same rounds. Compilation is timed
+once, memory is what XLA says that the compiled step takes beside its arguments. Inputs are
+Bernoulli spikes; weights are scaled until the layers spike (`xb.snn.lsuv`), and the loss of the
+digital program must be that of the textbook's.
 
 With `--memory`, each program runs once more in a process of its own, for the most memory that is
 resident while steps run, beyond what was before, and likewise while the step is compiled. That
@@ -42,7 +43,14 @@ from workloads import WORKLOADS, Workload
 import xbarax as xb
 from xbarax import snn
 
-PROGRAMS = ("textbook", "digital", "ideal crossbar", "noisy, one plane", "noisy chip")
+PROGRAMS = (
+    "textbook",
+    "digital",
+    "ideal crossbar",
+    "noisy, one plane",
+    "noisy, subtracted pairs",
+    "noisy chip",
+)
 
 # ReRAM that is trained in place by pulses, one σ for all devices, two a weight, 8-bit converters.
 NOISY = xb.Chip(
@@ -54,6 +62,9 @@ NOISY = xb.Chip(
 CHIPS = {
     "ideal crossbar": xb.Chip(),
     "noisy, one plane": dataclasses.replace(NOISY, mapping=xb.mapping.IdealReference(headroom=4)),
+    "noisy, subtracted pairs": dataclasses.replace(
+        NOISY, mapping=xb.mapping.DifferentialPair(headroom=4, subtract="analog")
+    ),
     "noisy chip": NOISY,
 }
 
@@ -200,13 +211,13 @@ def table(name: str, result: dict[str, Any]) -> str:
     rates = ", ".join(f"{100 * rate:.1f} %" for rate in result["spike_rates"])
     lines = [
         f"\n{name}; spikes a step of inputs and layers: {rates}",
-        f"{'':<18}{'forward':>9}{'faster':>8}{'step':>9}{'faster':>8}{'compile':>10}{'memory':>10}",
+        f"{'':<25}{'forward':>9}{'faster':>8}{'step':>9}{'faster':>8}{'compile':>10}{'memory':>10}",
     ]
     if any("resident" in row for row in result["programs"].values()):
         lines[-1] += f"{'resident':>12}{'compiling':>12}"
     for program, row in result["programs"].items():
         lines.append(
-            f"{program:<18}{row['forward_ms']:9.1f}{row['forward_speedup']:7.1f}×{row['step_ms']:9.1f}"
+            f"{program:<25}{row['forward_ms']:9.1f}{row['forward_speedup']:7.1f}×{row['step_ms']:9.1f}"
             f"{row['step_speedup']:7.1f}×{row['compile_s']:8.1f} s{row['memory_mb']:7.1f} MB"
         )
         if "resident" in row:

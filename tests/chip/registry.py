@@ -39,6 +39,13 @@ CHIPS = {
 _CONVERTERS = {"tile": (3, 3), "dac": _DAC, "adc": xb.ADC(bits=9)}
 
 OTHERS = {
+    "PCM, subtracted pairs": xb.Chip(
+        device=xb.device.PCM(),
+        mapping=xb.mapping.DifferentialPair(subtract="analog"),
+        tile=(3, 3),
+        adc=xb.ADC(bits=9),
+        faults=_FAULTS,
+    ),
     "HERMES, slices": xb.Chip(
         device=xb.device.PCMHermes(),
         mapping=xb.mapping.BitSlices(bits=3, slices=2, headroom=1.5),

@@ -17,6 +17,7 @@ N_OUT, N_IN, N_ROWS = 5, 7, 6
 W, DW = normal(0, N_OUT, N_IN), normal(5, N_OUT, N_IN)
 LARGEST = float(np.max(np.abs(W)))
 XS = 0.6 * normal(1, N_ROWS, N_IN)  # a tenth of them beyond 1
+FEW = 0.7 * XS[:2]  # which ranges are calibrated to
 YS, C, DX = normal(2, N_ROWS, N_OUT), normal(3, N_ROWS, N_OUT), normal(4, N_ROWS, N_IN)
 DAC_BITS, ADC_BITS = 5, 6
 FIXED = 3e-6  # amperes, below the largest currents
@@ -28,6 +29,7 @@ MAPPINGS = {
         xb.mapping.BitSlices(bits=2, slices=2),
         LARGEST / 10e-6 / 5 * np.array([1, -1, 4, -4]),
     ),
+    "subtracted pair": (xb.mapping.DifferentialPair(subtract="analog"), [LARGEST / 10e-6]),
 }
 RANGES = {"fixed": FIXED, "calibrated": "calibrated", "read": "read"}
 
@@ -113,8 +115,8 @@ def test_without_bits_converters_are_exact_and_without_bounds():
 def test_a_read_is_that_of_the_model(mapping, adc_range):
     w, model = make(mapping, adc_range)
     if adc_range == "calibrated":
-        w = xb.calibrate(w, XS[:2])
-    ranges = {"fixed": fixed, "read": per_vector, "calibrated": calibrated(model, driven(XS[:2]))}
+        w = xb.calibrate(w, FEW)
+    ranges = {"fixed": fixed, "read": per_vector, "calibrated": calibrated(model, driven(FEW))}
     expected, inside = model.forward(driven(XS), ranges[adc_range])
     np.testing.assert_allclose(xb.read(w, XS), expected, atol=2e-5)
     assert np.all(inside) == (adc_range == "read")
@@ -145,11 +147,11 @@ def test_ranges_begin_at_the_largest_currents_of_inputs_up_to_1(mapping):
     forward, transposed = full_scale(w), full_scale(w, transpose=True)
     for a, b, _, rows, ins in model.tiles():
         devices = model.planes[:, rows][..., ins]
-        largest = 0.5 * np.max(np.sum(devices, axis=2), axis=1)
+        largest = 0.5 * np.max(np.sum(np.abs(devices), axis=2), axis=1)
         np.testing.assert_allclose(forward[:, a, b], largest, rtol=1e-5)
         if model.column:  # it carries minus the sum of the others
-            devices = np.abs(devices[:, :-1] - devices[:, -1:])
-        largest = 0.5 * np.max(np.sum(devices, axis=1), axis=1)
+            devices = devices[:, :-1] - devices[:, -1:]
+        largest = 0.5 * np.max(np.sum(np.abs(devices), axis=1), axis=1)
         np.testing.assert_allclose(transposed[:, a, b], largest, rtol=1e-5)
 
 
@@ -298,7 +300,7 @@ def bent(w, x):
 @pytest.mark.parametrize("adc_range", RANGES)
 def test_grad_is_grad_of_checkpoint(adc_range):
     w, _ = make("pair", adc_range)
-    w = xb.calibrate(w, XS[:2]) if adc_range == "calibrated" else w
+    w = xb.calibrate(w, FEW) if adc_range == "calibrated" else w
     plain = jax.jit(jax.grad(bent, (0, 1)))(w, XS)
     assert_close(jax.jit(jax.grad(jax.checkpoint(bent), (0, 1)))(w, XS), plain)
     assert np.any(plain[0] != 0)

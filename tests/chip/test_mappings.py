@@ -83,6 +83,12 @@ def levels(u, kind):
     return np.rint(63 * u) / 63 if kind == "slices" else u
 
 
+class Subtracted(REFERENCE):
+    """A single plane has nothing to be subtracted from."""
+
+    subtracts_currents = True
+
+
 # ---- Weights to conductances and back ----------------------------------------------------------
 
 
@@ -100,6 +106,23 @@ def test_weights_are_recovered(kind, adc):
     np.testing.assert_allclose(xb.readout(w), held, atol=3e-6)
     np.testing.assert_allclose(xb.read(w, XS), XS @ held.T, atol=2e-5)
     np.testing.assert_allclose(xb.read(w, YS, transpose=True), YS @ held, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["pair", "slices"])
+def test_where_currents_are_subtracted_changes_nothing_but_what_is_converted(kind):
+    cls, fields, planes = KINDS[kind]
+    w = make(cls(**fields, subtract="analog"), tile=(3, 3), adc=xb.ADC(bits=24))
+    np.testing.assert_allclose(siemens(w), planes(U), rtol=2e-6)
+    held = levels(U, kind) * np.max(np.abs(W))
+    np.testing.assert_allclose(xb.readout(w), held, atol=3e-6)
+    np.testing.assert_allclose(xb.read(w, XS), XS @ held.T, atol=2e-5)
+    np.testing.assert_allclose(xb.read(w, YS, transpose=True), YS @ held, atol=2e-5)
+    # Of each slice one current for a pair of lines, up to the sum of its differences.
+    ranged = make(cls(**fields, subtract="analog"), adc=xb.ADC(bits=8, range="calibrated"))
+    differences = np.abs(np.diff(planes(U).reshape(-1, 2, N_OUT, N_IN), axis=1)[:, 0])
+    largest = ranged.chip.dac.v_read * np.max(np.sum(differences, axis=2), axis=1)
+    ranges = xb.array.get_state(ranged)["state/adc_range/forward"][:, 0, 0]
+    np.testing.assert_allclose(ranges, largest, rtol=1e-5)
 
 
 @EVERY
@@ -363,6 +386,18 @@ def test_bad_ranges(kind, fields, error, message):
     [
         (lambda: PAIR(refresh_at=0.5), "(refresh_at=…): expected a number in (0.5, 1], given 0.5"),
         (lambda: PAIR(refresh_at=1.1), "(refresh_at=…): expected a number in (0.5, 1], given 1.1"),
+        (
+            lambda: PAIR(subtract=True),
+            "DifferentialPair(subtract=…): expected 'digital' or 'analog'",
+        ),
+        (
+            lambda: xb.mapping.BitSlices(bits=2, slices=2, subtract="both"),
+            "BitSlices(subtract=…): expected 'digital' or 'analog', given 'both'",
+        ),
+        (
+            lambda: xb.Chip(device=EXACT, mapping=Subtracted()),
+            "needs pairs of coefficients of opposite sign, given (",
+        ),
         (lambda: xb.mapping.BitSlices(bits=0, slices=2), "BitSlices(bits=…): expected a positive"),
         (lambda: xb.mapping.BitSlices(bits=2, slices=1.0), "integer, given 1.0"),
         (lambda: xb.mapping.BitSlices(bits=True, slices=2), "integer, given True"),

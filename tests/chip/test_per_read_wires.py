@@ -16,7 +16,7 @@ PER_READ, CACHED = xb.wires.ResistivePerRead, xb.wires.Resistive
 LINEAR = xb.device.Ideal(g_min=2e-6, g_max=12e-6)
 CURVED = xb.device.RRAMMilo(program_noise=0.0)
 PAIR, REFERENCE = xb.mapping.DifferentialPair(), xb.mapping.IdealReference()
-COLUMN = xb.mapping.OffsetColumn()
+COLUMN, SUBTRACTED = xb.mapping.OffsetColumn(), xb.mapping.DifferentialPair(subtract="analog")
 N_OUT, N_IN = 5, 7
 W = normal(0, N_OUT, N_IN)
 XS, YS = np.tanh(normal(1, 3, N_IN)), np.tanh(normal(2, 3, N_OUT))
@@ -36,7 +36,9 @@ def read_all_ways(w):
 
 
 @pytest.mark.parametrize(
-    ("mapping", "tile"), [(COLUMN, (3, 4)), (REFERENCE, None)], ids=["column, tiles", "reference"]
+    ("mapping", "tile"),
+    [(COLUMN, (3, 4)), (REFERENCE, None), (SUBTRACTED, (3, 4))],
+    ids=["column, tiles", "reference", "subtracted pair, tiles"],
 )
 def test_linear_cells_read_as_through_cached_wires(mapping, tile):
     one, other = (
@@ -105,10 +107,11 @@ def test_many_rows_are_read_a_few_at_a_time(monkeypatch):
     np.testing.assert_allclose(read(), at_once, rtol=1e-4, atol=1e-10)
 
 
-def test_ranges_of_converters_are_those_of_the_weights():
+@pytest.mark.parametrize("mapping", [REFERENCE, SUBTRACTED], ids=["reference", "subtracted pair"])
+def test_ranges_of_converters_are_those_of_the_weights(mapping):
     converter = xb.ADC(bits=8, range="calibrated")
     per_read, ideal = (
-        make(wires, mapping=REFERENCE, adc=converter)
+        make(wires, mapping=mapping, adc=converter)
         for wires in (PER_READ(0.0, 0.0), xb.wires.Ideal())
     )
     for fitted in (lambda w: w, lambda w: xb.calibrate(w, XS)):

@@ -27,9 +27,11 @@ DEVICES = {
 }
 MAPPINGS = {
     "pair": xb.mapping.DifferentialPair(weight_range=3.0),
+    "subtracted pair": xb.mapping.DifferentialPair(weight_range=3.0, subtract="analog"),
     "reference": xb.mapping.IdealReference(weight_range=3.0),
     "column": xb.mapping.OffsetColumn(weight_range=3.0),
 }
+PAIRS = ("pair", "subtracted pair")
 ADCS = {"exact": xb.ADC(), "24 bits": xb.ADC(bits=24)}
 SPAN = {"one for each": 25e-6, "one for all": 20e-6}
 
@@ -54,7 +56,7 @@ def explicit(w, mapping, device, vector, transpose, lines):
     g, sigma = deviations(w)
     noise = np.random.default_rng(1).standard_normal((N, *g.shape), np.float32)
     noise *= sigma.astype(np.float32)
-    if mapping == "pair":
+    if mapping in PAIRS:
         held, noise = (g[0] - g[1]), noise[:, 0] - noise[:, 1]
     else:
         held, noise = g[0], noise[:, 0]
@@ -64,7 +66,7 @@ def explicit(w, mapping, device, vector, transpose, lines):
         noise = noise[:, :N_OUT] - noise[:, tile_of]
     elif mapping == "reference":
         held = held - (25e-6 + 0) / 2 if device == "one for each" else held - 15e-6
-    scale = 3.0 / (SPAN[device] if mapping == "pair" else SPAN[device] / 2)
+    scale = 3.0 / (SPAN[device] if mapping in PAIRS else SPAN[device] / 2)
     spec = "noi,o->ni" if transpose else "noi,i->no"
     mean = scale * (vector @ held if transpose else held @ vector)
     return mean, scale * np.einsum(spec, noise, vector)
@@ -88,7 +90,7 @@ def exact_covariance(w, mapping, device, vector, transpose, lines):
     _, sigma = deviations(w)
     n = N_IN if transpose else N_OUT
     total = np.zeros((n, n))
-    scale = 3.0 / (SPAN[device] if mapping == "pair" else SPAN[device] / 2)
+    scale = 3.0 / (SPAN[device] if mapping in PAIRS else SPAN[device] / 2)
     for _, row, i in np.ndindex(sigma.shape):
         tile = np.arange(N_OUT)[np.arange(N_OUT) // lines == row - N_OUT]
         outs = [row] if row < N_OUT else tile  # a reference device is in all sums of its tile
@@ -110,6 +112,9 @@ CASES = [
     for transpose in [False, True]
 ]
 CASES.append(("reference", "one for all", "exact", None, False))
+CASES.append(("subtracted pair", "one for all", "24 bits", (2, 3), False))
+CASES.append(("subtracted pair", "one for each", "24 bits", (2, 3), True))
+CASES.append(("subtracted pair", "one for each", "exact", None, False))
 CASES.append(("reference", "one for each", "24 bits", (2, 3), True))
 
 
@@ -137,6 +142,7 @@ FAULTY_CASES = [
     for device in DEVICES
     for adc, transpose in [("exact", False), ("24 bits", True)]
 ]
+FAULTY_CASES.append(("subtracted pair", "one for all", "24 bits", False))
 
 
 def stuck_array(mapping, device, adc, kinds):

@@ -19,7 +19,8 @@ def quantise(values: Any, full_scale: Any, bits: int, signed: bool = True) -> np
 class Model(NamedTuple):
     """An array's devices, and how they are cut into tiles."""
 
-    planes: np.ndarray  # (planes, outputs and then reference columns, inputs), in siemens
+    planes: np.ndarray  # (planes, outputs and then reference columns, inputs), in siemens;
+    # where the currents of pairs are subtracted, differences of two
     coefficients: np.ndarray  # the weight that a siemens of each plane stands for
     n_out: int
     words: int  # inputs of a tile
@@ -103,6 +104,8 @@ def per_vector(_: Any, currents: np.ndarray) -> np.ndarray:
 def of(w: Any, coefficients: Any) -> Model:
     """The model of an array whose chip has ADCs with bits."""
     chip, planes = w.chip, np.asarray(xb.conductances(w), np.float64)
+    if chip.mapping.subtracts_currents:
+        planes = planes[::2] - planes[1::2]
     column = isinstance(chip.mapping, xb.mapping.OffsetColumn)
     n_out, n_in = w.shape
     words, lines = (n_in, n_out + column) if chip.tile is None else chip.tile

@@ -38,6 +38,16 @@ CHIPS = {
     "fixed, slices in tiles": xb.Chip(
         EACH, map_.BitSlices(bits=2, slices=2), tile=(10, 19), adc=xb.ADC(bits=7, range=1e-5)
     ),
+    "own range, subtracted pairs in tiles": xb.Chip(
+        EACH,
+        map_.DifferentialPair(subtract="analog"),
+        tile=(16, 8),
+        dac=xb.DAC(bits=8),
+        adc=xb.ADC(bits=6),
+    ),
+    "fixed, subtracted slices": xb.Chip(
+        ONE, map_.BitSlices(bits=2, slices=2, subtract="analog"), adc=xb.ADC(bits=7, range=1e-5)
+    ),
     "fixed, column": xb.Chip(
         ONE, map_.OffsetColumn(), tile=(37, 8), adc=xb.ADC(bits=8, range=4e-5, signed=False)
     ),
@@ -116,7 +126,7 @@ def level(chip, state, x, transpose, kind):
     converters = seen.tiles_out if transpose else seen.tiles_in
     if seen.column and not transpose:
         converters *= 2
-    weight = np.sum(np.abs(chip.coefficients)) * chip.weight_scale(state) / chip.dac.v_read
+    weight = np.sum(np.abs(chip.read_coefficients)) * chip.weight_scale(state) / chip.dac.v_read
     return float(largest / (2**bits - 1) * converters * weight)
 
 

@@ -220,6 +220,9 @@ READ_IN_THE_LOOP = {
     "one sigma": xb.Chip(RERAM),
     "one sigma, pairs": xb.Chip(RERAM, xb.mapping.DifferentialPair(headroom=4.0)),
     "a sigma each": xb.Chip(PCM),
+    "subtracted pairs": xb.Chip(
+        RERAM, xb.mapping.DifferentialPair(headroom=4.0, subtract="analog"), **CONVERTERS
+    ),
     "quiet": xb.Chip(**CONVERTERS),
     "in tiles": xb.Chip(RERAM, tile=(16, 10), **CONVERTERS),
     "each, converted": xb.Chip(PCM, **CONVERTERS),

@@ -113,6 +113,7 @@ class Chip(AbstractChip):
                     f"Chip({name}=…) expects an {station.__name__}, given {given!r}{hint}"
                 )
         self.mapping.check(self.device)
+        _check_pairs(self.mapping, self.coefficients)
         self.wires.check(self.device)
         _check_tile(self.tile, self.has_column)
         _check_word("backward", self.backward, ("analog", "ideal"))
@@ -153,6 +154,11 @@ class Chip(AbstractChip):
     def coefficients(self) -> tuple[float, ...]:
         """The planes' coefficients, in 1/S."""
         return self.mapping.coefficients(self.device)
+
+    @property
+    def read_coefficients(self) -> tuple[float, ...]:
+        """Those of what is converted: planes, or pairs of planes whose currents are subtracted."""
+        return self.coefficients[:: 2 if self.mapping.subtracts_currents else 1]
 
     @property
     def clips(self) -> bool:
@@ -396,6 +402,17 @@ def _check_tile(tile: Any, has_column: bool) -> None:
     if has_column and tile[1] < 2:
         raise ValueError(
             f"tile={tile!r}: expected at least 2 outputs, one of which is the offset column"
+        )
+
+
+def _check_pairs(mapping: AbstractMapping, coefficients: tuple[float, ...]) -> None:
+    if not mapping.subtracts_currents:
+        return
+    first, second = coefficients[::2], coefficients[1::2]
+    if len(first) != len(second) or any(a != -b for a, b in zip(first, second, strict=True)):
+        raise ValueError(
+            f"{mapping!r} subtracts currents, and so needs pairs of coefficients of opposite sign, "
+            f"given {coefficients}"
         )
 
 

@@ -146,8 +146,19 @@ def see(chip: "Chip", state: State) -> State:
     linear = len(terms) == 1 and not chip.wires.per_read
     if chip.adc.exact and linear and not common_noise:
         return {**state, "seen": _as_one(chip, tiling, terms[0], variance)}
+    if chip.mapping.subtracts_currents:
+        if not chip.wires.per_read:
+            terms = _pairs(terms)
+        if variance is not None:
+            # Noise adds up, whatever the sign.
+            variance = variance[::2] + variance[1::2] if variance.ndim > 0 else 2 * variance
     seen: State = {"terms": terms}
     return {**state, "seen": seen if variance is None else {**seen, "variance": variance}}
+
+
+def _pairs(terms: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Terms of the differences of currents of pairs of planes."""
+    return tuple(tiles[::2] - tiles[1::2] for tiles in terms)
 
 
 def _relative(chip: "Chip", terms: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -308,11 +319,13 @@ def _full_scale(chip: "Chip", state: State) -> dict[str, Array]:
 
 
 def _weighted_terms(chip: "Chip", state: State) -> tuple[Array, ...]:
-    """Terms without those of ideal references."""
+    """Terms of what is converted, without those of ideal references."""
     terms = state["seen"]["terms"]
-    if not (chip.wires.per_read and chip.mapping.reference == "ideal"):
+    if not chip.wires.per_read:
         return terms
-    return tuple(map(jnp.subtract, terms, state["reference"]))
+    if chip.mapping.reference == "ideal":
+        return tuple(map(jnp.subtract, terms, state["reference"]))
+    return _pairs(terms) if chip.mapping.subtracts_currents else terms
 
 
 def _seen_back(chip: "Chip", state: State) -> tuple[Array, ...]:

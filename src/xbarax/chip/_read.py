@@ -120,6 +120,8 @@ def line_currents(
     volts = lines * chip.dac.v_read
     if chip.wires.per_read:
         sums = _wired.currents(chip, state, volts, transpose)
+        if chip.mapping.subtracts_currents:
+            sums = sums[:, ::2] - sums[:, 1::2]
     else:
         first, *higher = state["seen"]["terms"]
         sums = currents(first, volts)
@@ -143,11 +145,11 @@ def line_currents(
 
 
 def combine(chip: "Chip", state: State, sums: Array, transpose: bool) -> Array:
-    """What the currents of all tiles and planes stand for, (rows, n)."""
+    """What the converted currents of all tiles stand for, (rows, n)."""
     seen = chip.tiling(state)
     if seen.column and not transpose:
         sums = sums[..., :-1] - sums[..., -1:]
-    coefficients = jnp.asarray(chip.coefficients, sums.dtype)
+    coefficients = jnp.asarray(chip.read_coefficients, sums.dtype)
     per_tile = jnp.einsum("p,npabo->nao", coefficients, sums)
     unit = _tile.join(per_tile, seen.n_in if transpose else seen.n_out)
     return unit * (chip.weight_scale(state) / chip.dac.v_read)
@@ -276,7 +278,7 @@ def described(
         **path,
         apart=backward and chip.clips,
         column=chip.has_column,
-        coefficients=chip.coefficients,
+        coefficients=chip.read_coefficients,
         v_read=dac.v_read,
     )
     return read, operands

@@ -8,7 +8,7 @@ from jax import numpy as jnp
 
 from xbarax.chip.device import AbstractDevice, AbstractPulsed
 from xbarax.chip.mapping._mapping import Reference
-from xbarax.chip.mapping._ranged import AbstractRanged
+from xbarax.chip.mapping._ranged import AbstractRanged, Subtraction, check_subtraction
 
 
 @final
@@ -32,19 +32,23 @@ class BitSlices(AbstractRanged):
       weight_range: the magnitude of weights at the largest level; None: that of the largest weight
         programmed, times `headroom`.
       headroom: at least 1: how much larger than those first programmed weights may become.
+      subtract: where the currents of a slice's pair are subtracted: "digital", each has converters
+        of its own; "analog", before the converter, of which a pair of lines then has one.
 
     Raises:
-      TypeError, ValueError: a number out of its range.
+      TypeError, ValueError: a number out of its range, an unknown word.
     """
 
     bits: int
     slices: int
     weight_range: float | None = None
     headroom: float = 1.0
+    subtract: Subtraction = "digital"
 
     def __post_init__(self):
         """Refuses bad numbers."""
         self._check_weight_range()
+        check_subtraction("BitSlices", self.subtract)
         for name in ("bits", "slices"):
             given = getattr(self, name)
             if not isinstance(given, int) or isinstance(given, bool) or given < 1:
@@ -61,6 +65,11 @@ class BitSlices(AbstractRanged):
     def reference(self) -> Reference:
         """None: each plane is the other's."""
         return "none"
+
+    @property
+    def subtracts_currents(self) -> bool:
+        """As given."""
+        return self.subtract == "analog"
 
     @property
     def levels(self) -> int:

@@ -9,7 +9,7 @@ from jax import numpy as jnp
 from xbarax.chip.device import AbstractDevice, AbstractPulsed
 from xbarax.chip.device._check import check_real
 from xbarax.chip.mapping._mapping import Reference
-from xbarax.chip.mapping._ranged import AbstractRanged
+from xbarax.chip.mapping._ranged import AbstractRanged, Subtraction, check_subtraction
 
 
 @final
@@ -28,18 +28,22 @@ class DifferentialPair(AbstractRanged):
       headroom: at least 1: how much larger than those first programmed weights may become.
       refresh_at: the share of the range, above 0.5, beyond which a device is near its end; as
         near to g_min it is near that.
+      subtract: where the currents of a pair are subtracted: "digital", each has converters of its
+        own; "analog", before the converter, of which a pair of lines then has one.
 
     Raises:
-      TypeError, ValueError: a number out of its range.
+      TypeError, ValueError: a number out of its range, an unknown word.
     """
 
     weight_range: float | None = None
     headroom: float = 1.0
     refresh_at: float = 0.9
+    subtract: Subtraction = "digital"
 
     def __post_init__(self):
         """Refuses bad numbers."""
         self._check_weight_range()
+        check_subtraction("DifferentialPair", self.subtract)
         check_real(
             "DifferentialPair(refresh_at=…)",
             self.refresh_at,
@@ -51,6 +55,11 @@ class DifferentialPair(AbstractRanged):
     def reference(self) -> Reference:
         """None: each is the other's."""
         return "none"
+
+    @property
+    def subtracts_currents(self) -> bool:
+        """As given."""
+        return self.subtract == "analog"
 
     def start(self, device: AbstractDevice) -> float:
         """The lowest conductance."""

@@ -36,6 +36,15 @@ class AbstractMapping(abc.ABC):
     def reference(self) -> Reference:
         """What a line's current is compared with."""
 
+    @property
+    def subtracts_currents(self) -> bool:
+        """Whether planes 0 and 1, 2 and 3, … share converters, as pairs of opposite sign.
+
+        The second one's current is subtracted from the first one's, and the difference converted.
+        By default each plane has converters of its own.
+        """
+        return False
+
     @abc.abstractmethod
     def check(self, device: AbstractDevice) -> None:
         """Refuses a device that cannot stand for weights in this way, by a ValueError."""

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import final
+from typing import Literal, final, get_args
 
 from jax import Array
 from jax import numpy as jnp
@@ -10,6 +10,9 @@ from jax import numpy as jnp
 from xbarax.chip.device import AbstractDevice
 from xbarax.chip.device._check import check_real, check_scale
 from xbarax.chip.mapping._mapping import AbstractMapping
+
+Subtraction = Literal["digital", "analog"]
+"""Where the currents of a pair are subtracted: behind their converters, or before one for both."""
 
 
 class AbstractRanged(AbstractMapping):
@@ -72,3 +75,9 @@ class AbstractRanged(AbstractMapping):
                 f"{name}: headroom={self.headroom} is for a range taken from the data; with "
                 f"weight_range={given} it must be 1"
             )
+
+
+def check_subtraction(name: str, given: str) -> None:
+    """Refuses unknown words."""
+    if given not in get_args(Subtraction):
+        raise ValueError(f"{name}(subtract=…): expected 'digital' or 'analog', given {given!r}")
