@@ -170,6 +170,23 @@ ffi::Error FoldInImpl(ffi::Buffer<ffi::U32> keys, ffi::Buffer<ffi::U32> data,
   return ffi::Error::Success();
 }
 
+// keys (*batch, 2) -> new ones (*batch, 2), of the numbers 0, 1, …
+ffi::Error Split(ffi::Buffer<ffi::U32> keys, ffi::RemainingRets results) {
+  const size_t count = keys.element_count() / 2;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto result = results.get<ffi::Buffer<ffi::U32>>(i);
+    if (!result.has_value()) return result.error();
+    ffi::Result<ffi::Buffer<ffi::U32>> made = *result;
+    if (!Same(keys.dimensions(), made->dimensions()))
+      return ffi::Error::InvalidArgument("xbarax split: operands that do not match: keys " +
+                                         Shape(keys.dimensions(), "uint32") + ", new ones " +
+                                         Shape(made->dimensions(), "uint32"));
+    const std::vector<uint32_t> numbers(count, static_cast<uint32_t>(i));
+    BestRandom().fold_in(Keys(keys.typed_data()), numbers.data(), count, Keys(made->typed_data()));
+  }
+  return ffi::Error::Success();
+}
+
 // Whether numbers are (*batch, *shape) for keys (*batch, 2), with at least `axes` axes of a shape.
 ffi::Error CheckNumbers(Dims keys, Dims numbers, size_t axes, size_t* lead) {
   *lead = keys.size() == 0 ? 0 : keys.size() - 1;
@@ -300,6 +317,7 @@ XBARAX_EXPORT XLA_FFI_Error* XbaraxUniform(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxNormal(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxPairedNormal(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFoldIn(XLA_FFI_CallFrame* call_frame);
+XBARAX_EXPORT XLA_FFI_Error* XbaraxSplit(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsMul(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsAdd(XLA_FFI_CallFrame* call_frame);
 XBARAX_EXPORT XLA_FFI_Error* XbaraxFunctionsWrite(XLA_FFI_CallFrame* call_frame);
@@ -338,6 +356,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFoldIn, xbarax::FoldInImpl,
                                   .Arg<ffi::Buffer<ffi::U32>>()
                                   .Arg<ffi::Buffer<ffi::U32>>()
                                   .Ret<ffi::Buffer<ffi::U32>>());
+XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxSplit, xbarax::Split,
+                              ffi::Ffi::Bind().Arg<ffi::Buffer<ffi::U32>>().RemainingRets());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxFunctionsMul, xbarax::FunctionsMul,
                               ffi::Ffi::Bind()
                                   .Arg<xbarax::Array>()

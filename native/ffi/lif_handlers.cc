@@ -4,8 +4,7 @@
 //
 //   xs, for each layer: (membrane, current, recurrent current?, spikes, decays,
 //                        input?, input bias?, recurrent?, recurrent bias?,
-//                        of each array: conductances, variances?, scale, keys?,
-//                        keys of backward reads?)
+//                        of each array: conductances, variances?, scale, key and first step?)
 //     -> the last layer's spikes, for each layer: (membrane, current, recurrent current?, spikes),
 //        where it is traced: events?, for each layer: (spikes as bits, membranes of all steps or
 //        state at the beginning of segments)
@@ -13,10 +12,12 @@
 // Backward: what forward takes and its trace; cotangents of the last layer's spikes?, for each
 // layer: those of its state, of its membranes?, of a hidden layer's spikes? -> xs?, for each layer:
 // its state, its parameters as forward takes them.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <new>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,7 @@ using Outcomes = Cursor<ffi::RemainingRets, true>;
 struct Call {
   std::size_t copies = 1, steps = 0, batch = 0, inputs = 0;
   bool driven = false;
+  std::uint32_t backward_tag = 0;  // see LifReads
   Ints layers, reads;
   Floats numbers, read_numbers;
 
@@ -152,7 +154,7 @@ bool DescribesReads(const Call& call) {
 }
 
 std::string Look(const ffi::RemainingArgs& args, Ints layers, Floats numbers, Ints reads,
-                 Floats read_numbers, bool driven, Call* call) {
+                 Floats read_numbers, std::uint32_t backward_tag, bool driven, Call* call) {
   const std::size_t count = layers.size() / kIntsPerLayer;
   if (count == 0 || layers.size() != kIntsPerLayer * count ||
       numbers.size() != kFloatsPerLayer * count)
@@ -171,7 +173,8 @@ std::string Look(const ffi::RemainingArgs& args, Ints layers, Floats numbers, In
   call->steps = static_cast<std::size_t>(dims[lead]);
   call->batch = static_cast<std::size_t>(dims[lead + 1]);
   call->inputs = static_cast<std::size_t>(dims[lead + 2]);
-  call->driven = driven, call->layers = layers, call->numbers = numbers;
+  call->driven = driven, call->backward_tag = backward_tag, call->layers = layers,
+  call->numbers = numbers;
   call->reads = reads, call->read_numbers = read_numbers;
   if (!DescribesReads(*call)) return "xbarax lif: attributes that do not describe reads";
   if (driven && call->inputs != call->size_of(0))
@@ -241,12 +244,9 @@ class Readers {
     const float* scale = operands->Next<float>("scale", 1);
     LifReads reads = {};
     if (array.noise != ReadNoise::kNone) {
-      const auto keys = [&](const char* name) {
-        return reinterpret_cast<const RandomKey*>(
-            operands->Next<std::uint32_t>(name, 2 * call_.steps, ffi::U32));
-      };
-      reads.keys = keys("keys");
-      if (backward) reads.backward_keys = keys("keys of backward reads");
+      const auto* key = operands->Next<std::uint32_t>("key", 2, ffi::U32);
+      const auto* step = operands->Next<std::int32_t>("first step", 1, ffi::S32);
+      if (operands->ok()) MakeKeys({key[0], key[1]}, static_cast<std::uint32_t>(*step), &reads);
     }
     const std::size_t column = array.column ? 1 : 0;
     if (array.lines <= column || array.tiles_out * (array.lines - column) < array.out ||
@@ -267,6 +267,19 @@ class Readers {
   }
 
  private:
+  // The keys of all steps, as jax.random.fold_in makes them, and those of backward reads.
+  void MakeKeys(RandomKey key, std::uint32_t first, LifReads* reads) {
+    const std::size_t steps = call_.steps;
+    std::vector<RandomKey>& keys = keys_.emplace_back(2 * steps, key);
+    std::vector<std::uint32_t> numbers(steps);
+    std::iota(numbers.begin(), numbers.end(), first);
+    const auto fold = BestRandom().fold_in;
+    fold(keys.data(), numbers.data(), steps, keys.data());
+    std::fill(numbers.begin(), numbers.end(), call_.backward_tag);
+    fold(keys.data(), numbers.data(), steps, keys.data() + steps);
+    reads->keys = keys.data(), reads->backward_keys = keys.data() + steps;
+  }
+
   Converters ConvertersAt(std::size_t k) const {
     return {floats_[0],
             static_cast<int>(ints_[k]),
@@ -282,6 +295,7 @@ class Readers {
   const int64_t* ints_;
   const float* floats_;
   std::deque<AnalogReader> readers_;
+  std::deque<std::vector<RandomKey>> keys_;
 };
 
 LifChain TakeChain(const Call& call, Operands* operands, Readers* readers) {
@@ -385,10 +399,11 @@ ffi::Error ForEachCopy(const Call& call, const One& one) {
 }
 
 ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                   Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
-                   bool traced, Ints kept) {
+                   Ints layers, Floats numbers, Ints reads, Floats read_numbers,
+                   std::uint32_t backward_tag, bool driven, bool traced, Ints kept) {
   Call call;
-  if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
+  if (const std::string error =
+          Look(args, layers, numbers, reads, read_numbers, backward_tag, driven, &call);
       !error.empty() || !Holds(kept, call.steps))
     return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: no such trace" : error);
   const auto segment = static_cast<std::size_t>(kept[0]), again = static_cast<std::size_t>(kept[1]);
@@ -412,10 +427,11 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
 }
 
 ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::RemainingRets rets,
-                    Ints layers, Floats numbers, Ints reads, Floats read_numbers, bool driven,
-                    Ints wanted, Ints kept) {
+                    Ints layers, Floats numbers, Ints reads, Floats read_numbers,
+                    std::uint32_t backward_tag, bool driven, Ints wanted, Ints kept) {
   Call call;
-  if (const std::string error = Look(args, layers, numbers, reads, read_numbers, driven, &call);
+  if (const std::string error =
+          Look(args, layers, numbers, reads, read_numbers, backward_tag, driven, &call);
       !error.empty() || !Holds(kept, call.steps))
     return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: no such trace" : error);
   const auto segment = static_cast<std::size_t>(kept[0]), again = static_cast<std::size_t>(kept[1]);
@@ -473,6 +489,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifForward, xbarax::Forward,
                                   .Attr<xbarax::Floats>("numbers")
                                   .Attr<xbarax::Ints>("reads")
                                   .Attr<xbarax::Floats>("read_numbers")
+                                  .Attr<std::uint32_t>("backward_tag")
                                   .Attr<bool>("driven")
                                   .Attr<bool>("traced")
                                   .Attr<xbarax::Ints>("kept"));
@@ -485,6 +502,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(XbaraxLifBackward, xbarax::Backward,
                                   .Attr<xbarax::Floats>("numbers")
                                   .Attr<xbarax::Ints>("reads")
                                   .Attr<xbarax::Floats>("read_numbers")
+                                  .Attr<std::uint32_t>("backward_tag")
                                   .Attr<bool>("driven")
                                   .Attr<xbarax::Ints>("wanted")
                                   .Attr<xbarax::Ints>("kept"));

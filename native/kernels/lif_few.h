@@ -62,7 +62,7 @@ struct LifFewGradients {
   const float *hidden_bar, *membranes_bar;
   LifState end_bar;
   LifStateTo start;
-  // Added to, by parameters: (inputs, size), each a vector whose sum it is.
+  // Added to, by parameters: (inputs, size).
   float *input, *recurrent, *input_bias, *recurrent_bias;
 };
 

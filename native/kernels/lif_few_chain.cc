@@ -109,31 +109,26 @@ std::size_t FewTasks(const LifChain& chain, const Executor& executor, std::size_
                                std::min(Tasks(chain, executor), (chain.batch + lanes - 1) / lanes));
 }
 
-// The gradients by a layer's parameters, as a task gathers them: vectors.
+// The gradients by a layer's parameters, as a task gathers them: (inputs, size).
 struct FewGathered {
   Row input, recurrent, input_bias, recurrent_bias;
 
-  FewGathered(const LifLayer& layer, const LifGradientsTo& wanted, std::size_t lanes) {
-    const std::size_t row = layer.size * lanes;
-    if (wanted.input != nullptr) input.resize(layer.inputs * row);
-    if (wanted.recurrent != nullptr) recurrent.resize(layer.size * row);
-    if (wanted.input_bias != nullptr) input_bias.resize(row);
-    if (wanted.recurrent_bias != nullptr) recurrent_bias.resize(row);
+  FewGathered(const LifLayer& layer, const LifGradientsTo& wanted) {
+    if (wanted.input != nullptr) input.resize(layer.inputs * layer.size);
+    if (wanted.recurrent != nullptr) recurrent.resize(layer.size * layer.size);
+    if (wanted.input_bias != nullptr) input_bias.resize(layer.size);
+    if (wanted.recurrent_bias != nullptr) recurrent_bias.resize(layer.size);
   }
 };
 
-// The sum of what all tasks gathered, (inputs, size, lanes) each, as (size, inputs).
+// The sum of what all tasks gathered, (inputs, size) each, as (size, inputs).
 void FewSum(const std::vector<std::vector<FewGathered>>& tasks, std::size_t layer,
-            Row FewGathered::* which, std::size_t inputs, std::size_t size, std::size_t lanes,
-            float* to) {
+            Row FewGathered::* which, std::size_t inputs, std::size_t size, float* to) {
   if (to == nullptr) return;
   for (std::size_t i = 0; i < inputs; ++i)
     for (std::size_t n = 0; n < size; ++n) {
       float sum = 0;
-      for (const std::vector<FewGathered>& task : tasks) {
-        const float* vector = (task[layer].*which).data() + (i * size + n) * lanes;
-        for (std::size_t lane = 0; lane < lanes; ++lane) sum += vector[lane];
-      }
+      for (const std::vector<FewGathered>& task : tasks) sum += (task[layer].*which)[i * size + n];
       to[n * inputs + i] = sum;
     }
 }
@@ -169,7 +164,7 @@ void FewBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
   std::vector<std::vector<LifFewGradients>> gradients(tasks);
   for (std::size_t task = 0; task < tasks; ++task)
     for (std::size_t l = 0; l < chain.layers.size(); ++l) {
-      gathered[task].emplace_back(chain.layers[l], results.parameters[l], loops.lanes);
+      gathered[task].emplace_back(chain.layers[l], results.parameters[l]);
       FewGathered& g = gathered[task].back();
       const auto wanted = [](Row& row) { return row.empty() ? nullptr : row.data(); };
       gradients[task].push_back(
@@ -192,10 +187,10 @@ void FewBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
   for (std::size_t l = 0; l < chain.layers.size(); ++l) {
     const LifGradientsTo& to = results.parameters[l];
     const std::size_t inputs = chain.layers[l].inputs, size = chain.layers[l].size;
-    FewSum(gathered, l, &FewGathered::input, inputs, size, loops.lanes, to.input);
-    FewSum(gathered, l, &FewGathered::recurrent, size, size, loops.lanes, to.recurrent);
-    FewSum(gathered, l, &FewGathered::input_bias, 1, size, loops.lanes, to.input_bias);
-    FewSum(gathered, l, &FewGathered::recurrent_bias, 1, size, loops.lanes, to.recurrent_bias);
+    FewSum(gathered, l, &FewGathered::input, inputs, size, to.input);
+    FewSum(gathered, l, &FewGathered::recurrent, size, size, to.recurrent);
+    FewSum(gathered, l, &FewGathered::input_bias, 1, size, to.input_bias);
+    FewSum(gathered, l, &FewGathered::recurrent_bias, 1, size, to.recurrent_bias);
   }
 }
 

@@ -195,6 +195,8 @@ struct BackState {
   float *before, *below;  // derivatives by spikes that feed back, and by the layer below's
   Moment now, then;       // at the end of a step, and at its beginning
   float* again;           // membranes of steps that were run again
+  // Derivatives by parameters, as vectors whose sums they are.
+  float *input, *recurrent, *input_bias, *recurrent_bias;
 };
 
 struct WalkBack {
@@ -216,6 +218,9 @@ struct WalkBack {
       s.now = {nullptr, Take(size, room), TakeValues(size, room)};
       s.then = {nullptr, Take(size, room), TakeValues(size, room)};
       s.again = Take(steps * FewPadded(size), room);
+      s.input = TakeVectors(c.layers[l].driven ? 0 : c.layers[l].inputs * size, room);
+      s.recurrent = TakeVectors(c.layers[l].has_feedback ? size * size : 0, room);
+      s.input_bias = TakeVectors(size, room), s.recurrent_bias = TakeVectors(size, room);
       most = size > most ? size : most;
     }
     xs = TakeValues(c.layers[0].inputs, room);
@@ -423,12 +428,11 @@ void StepBack(const LifFewChain& c, const LifFewBackward& to, std::size_t l, std
       TakeInputs<V>(c, row, p.samples, &w->xs);
       if (layer.input_reads.half != 0) ToLevels<V>(layer.input_reads.half, &w->xs);
     }
-    AddProducts<V>(l == 0 ? w->xs : w->layers[l - 1].now.spikes, w->drive, size, wanted.input);
+    AddProducts<V>(l == 0 ? w->xs : w->layers[l - 1].now.spikes, w->drive, size, s.input);
   }
-  if (wanted.recurrent != nullptr)
-    AddProducts<V>(s.then.spikes, w->feedback, size, wanted.recurrent);
-  if (wanted.input_bias != nullptr) AddSums<V>(w->drive, size, wanted.input_bias);
-  if (wanted.recurrent_bias != nullptr) AddSums<V>(w->feedback, size, wanted.recurrent_bias);
+  if (wanted.recurrent != nullptr) AddProducts<V>(s.then.spikes, w->feedback, size, s.recurrent);
+  if (wanted.input_bias != nullptr) AddSums<V>(w->drive, size, s.input_bias);
+  if (wanted.recurrent_bias != nullptr) AddSums<V>(w->feedback, size, s.recurrent_bias);
   const Block block = {p.first, p.samples, t};
   if (layer.has_feedback)
     BackThrough<V>({layer.recurrent_back, size, FewPadded(size)}, layer.recurrent_reads,
@@ -485,6 +489,11 @@ void BackwardBlock(const LifFewChain& c, const LifFewBackward& to, std::size_t f
       for (std::size_t k = 0; k < size * V; ++k)
         Store(spikes + k * kLanes, Load(spikes + k * kLanes) + Load(s.before + k * kLanes));
     SaveState<V>(s.gradients, first, samples, size, to.layers[l].start);
+    const LifFewGradients& sums = to.layers[l];
+    if (sums.input != nullptr) MoveSums(c.layers[l].inputs * size, s.input, sums.input);
+    if (sums.recurrent != nullptr) MoveSums(size * size, s.recurrent, sums.recurrent);
+    if (sums.input_bias != nullptr) MoveSums(size, s.input_bias, sums.input_bias);
+    if (sums.recurrent_bias != nullptr) MoveSums(size, s.recurrent_bias, sums.recurrent_bias);
   }
 }
 

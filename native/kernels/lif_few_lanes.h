@@ -181,6 +181,14 @@ void AddSums(const float* y, std::size_t size, float* vectors) {
   }
 }
 
+// Adds to each number the sum of its vector, which is zero then.
+inline void MoveSums(std::size_t count, float* vectors, float* to) {
+  for (std::size_t k = 0; k < count; ++k, vectors += kLanes) {
+    to[k] += Sum(Load(vectors));
+    Store(vectors, Floats{});
+  }
+}
+
 // ---- Room -----------------------------------------------------------------------------------
 
 constexpr std::size_t kMostLanes = kFewVectors * kLanes;
@@ -188,6 +196,13 @@ constexpr std::size_t kMostLanes = kFewVectors * kLanes;
 inline float* Take(std::size_t size, LifFewRoom* room) {
   const std::size_t place = room->floats_taken;
   room->floats_taken += FewPadded(size) * kMostLanes;
+  return room->floats == nullptr ? nullptr : room->floats + place;
+}
+
+// As many vectors.
+inline float* TakeVectors(std::size_t count, LifFewRoom* room) {
+  const std::size_t place = room->floats_taken;
+  room->floats_taken += count * kLanes;
   return room->floats == nullptr ? nullptr : room->floats + place;
 }
 

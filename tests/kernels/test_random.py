@@ -72,8 +72,20 @@ def test_keys_are_the_same():
     for number in (0, 1, 2**31 - 1, np.uint32(2**32 - 1), np.int32(-1)):
         expected = jax.random.fold_in(KEY, jnp.asarray(number))
         np.testing.assert_array_equal(data(fold(KEY, number)), data(expected))
-    split = native(lambda k: _kernels.split(k, 5))(KEY)
-    np.testing.assert_array_equal(data(split), data(jax.random.split(KEY, 5)))
+    split = native(lambda k: _kernels.split(k, 5))
+    np.testing.assert_array_equal([data(k) for k in split(KEY)], data(jax.random.split(KEY, 5)))
+    assert split.lower(KEY).as_text().count("custom_call @xbarax_split") == 1
+    with _kernels.using("jax"):
+        pure = jax.jit(lambda k: _kernels.split(k, 5))(KEY)
+    np.testing.assert_array_equal([data(k) for k in pure], data(jax.random.split(KEY, 5)))
+
+
+def test_a_batch_of_keys_is_split_in_one_call():
+    keys = jax.random.split(KEY, 12).reshape(3, 4)
+    split = native(jax.vmap(jax.vmap(lambda k: _kernels.split(k, 3))))
+    expected = np.moveaxis(data(jax.vmap(jax.vmap(lambda k: jax.random.split(k, 3)))(keys)), 2, 0)
+    np.testing.assert_array_equal([data(k) for k in split(keys)], expected)
+    assert split.lower(keys).as_text().count("custom_call @xbarax_split") == 1
 
 
 def test_a_batch_of_keys_is_one_call_and_draws_what_each_draws():
@@ -101,7 +113,7 @@ def test_keys_of_other_generators_are_left_to_jax(impl):
         (_kernels.paired_normal(key, (9,)), jax.random.normal(key, (9,))),
         (_kernels.uniform(key, (9,)), jax.random.uniform(key, (9,))),
         (data(_kernels.fold_in(key, 3)), data(jax.random.fold_in(key, 3))),
-        (data(_kernels.split(key, 3)), data(jax.random.split(key, 3))),
+        ([data(k) for k in _kernels.split(key, 3)], data(jax.random.split(key, 3))),
     ]:
         np.testing.assert_array_equal(ours, theirs)
 

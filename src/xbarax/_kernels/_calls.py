@@ -46,6 +46,12 @@ def fold_in(key_data: Array, number: Array) -> Array:
     return call(key_data, number)
 
 
+def split(key_data: Array, n: int) -> tuple[Array, ...]:
+    """The data of n new threefry keys (2,), from one's data (2,)."""
+    results = [jax.ShapeDtypeStruct((2,), jnp.uint32)] * n
+    return tuple(jax.ffi.ffi_call("xbarax_split", results, vmap_method="broadcast_all")(key_data))
+
+
 def functions_mul(conductance: Array, inputs: Array, *, library: str) -> Array:
     """`user_implementation_mul` of a shared library for each row of `inputs` (n, in) to (n, out).
 

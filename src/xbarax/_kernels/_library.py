@@ -29,6 +29,7 @@ TARGETS = {
     "xbarax_normal": "XbaraxNormal",
     "xbarax_paired_normal": "XbaraxPairedNormal",
     "xbarax_fold_in": "XbaraxFoldIn",
+    "xbarax_split": "XbaraxSplit",
     "xbarax_effective_conductance_f32": "XbaraxEffectiveConductanceF32",
     "xbarax_effective_conductance_f64": "XbaraxEffectiveConductanceF64",
     "xbarax_pull_effective_conductance_f32": "XbaraxPullEffectiveConductanceF32",

@@ -39,7 +39,8 @@ class LifReads(NamedTuple):
     Attributes:
       forward, backward: how; backward None: plain weights stand for it, those of the parameters.
       conductance, variance, scale: as in `analog_read`.
-      keys, backward_keys: the data of the keys of each step, (time, 2); None without noise.
+      key, step: the data (2,) of the array's key, and the int32 number of the first step, which
+        make each step's key; None without noise.
     """
 
     forward: AnalogRead
@@ -47,8 +48,8 @@ class LifReads(NamedTuple):
     conductance: Array
     variance: Array | None
     scale: Array
-    keys: Array | None
-    backward_keys: Array | None
+    key: Array | None
+    step: Array | None
 
 
 class LifCall(NamedTuple):
@@ -61,6 +62,7 @@ class LifCall(NamedTuple):
       params: of each layer, a dict of plain arrays.
       reads: of each layer, of its input and of its recurrent weights, where these are an array's;
         None of others.
+      backward_tag: what is folded into the keys of reads for those of their backward reads.
     """
 
     xs: Array
@@ -68,6 +70,7 @@ class LifCall(NamedTuple):
     decays: list[np.ndarray]
     params: list[dict[str, Array]]
     reads: list[tuple[LifReads | None, LifReads | None]]
+    backward_tag: int
 
 
 class LifTrace(NamedTuple):
@@ -172,7 +175,7 @@ def lif_forward(
         results += _trace_leaves(trace)
     foreign = jax.ffi.ffi_call("xbarax_lif_forward", results, vmap_method="broadcast_all")
     attributes: dict[str, Any] = {
-        **_attributes(layers, call.reads),
+        **_attributes(layers, call),
         "kept": np.array(kept, np.int64),
     }
     out = iter(foreign(*_operands(call), **attributes, driven=driven, traced=traced))
@@ -204,7 +207,7 @@ def lif_backward(
         results += _shapes([state, _in_order(params)])
     foreign = jax.ffi.ffi_call("xbarax_lif_backward", results, vmap_method="broadcast_all")
     operands = [*_operands(call), *_trace_leaves(trace), *given]
-    attributes = {**_attributes(layers, call.reads), "wanted": np.array(wanted, np.int64)}
+    attributes = {**_attributes(layers, call), "wanted": np.array(wanted, np.int64)}
     attributes["kept"] = np.array(kept, np.int64)
     out = iter(foreign(*operands, **attributes, driven=driven))
     xs = next(out) if with_xs else None
@@ -228,7 +231,7 @@ def _operands(call: LifCall) -> list[Any]:
         operands += [*state, decays, *_in_order(params)]
         for of in reads:
             if of is not None:
-                given = [of.conductance, of.variance, of.scale, of.keys, of.backward_keys]
+                given = [of.conductance, of.variance, of.scale, of.key, of.step]
                 operands += [x for x in given if x is not None]
     return operands
 
@@ -253,13 +256,11 @@ def _shapes(tree: Any) -> list[jax.ShapeDtypeStruct]:
     return [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
 
-def _attributes(
-    layers: Sequence[LifLayer], all_reads: Sequence[tuple[LifReads | None, LifReads | None]]
-) -> dict[str, np.ndarray]:
+def _attributes(layers: Sequence[LifLayer], call: LifCall) -> dict[str, np.ndarray | np.uint32]:
     words, numbers = [], []
     read_words: list[int] = []
     read_numbers: list[float] = []
-    for layer, reads in zip(layers, all_reads, strict=True):
+    for layer, reads in zip(layers, call.reads, strict=True):
         from_input, from_recurrent = reads
         switches = (
             layer.recurrent,
@@ -279,6 +280,7 @@ def _attributes(
                 read_words += _words_of(of)
                 read_numbers += [of.forward.v_read, *of.forward.coefficients]
     return {
+        "backward_tag": np.uint32(call.backward_tag),
         "layers": np.array(words, np.int64),
         "numbers": np.array(numbers, np.float32),
         "reads": np.array(read_words, np.int64),

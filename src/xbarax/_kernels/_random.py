@@ -54,16 +54,21 @@ def fold_in(key: Array, number: ArrayLike) -> Array:
     """`jax.random.fold_in`, of one typed key and an integer."""
     if not is_threefry(key):
         return jax.random.fold_in(key, number)
-    pure = lambda data, n: jax.random.key_data(jax.random.fold_in(_typed(data), n))
-    data, n = jax.random.key_data(key), jnp.uint32(number)
-    return _typed(choose(_calls.fold_in, pure, data, n, platforms=_platforms()))
+    pure = lambda data, n: _data(jax.random.fold_in(_typed(data), n))
+    n = jnp.uint32(number)
+    return _typed(choose(_calls.fold_in, pure, _data(key), n, platforms=_platforms()))
 
 
-def split(key: Array, n: int = 2) -> Array:
-    """`jax.random.split`, of one typed key."""
+def split(key: Array, n: int = 2) -> tuple[Array, ...]:
+    """The keys of `jax.random.split`, of one typed key."""
     if not is_threefry(key):
-        return jax.random.split(key, n)
-    return jax.vmap(fold_in, (None, 0))(key, jnp.arange(n, dtype=jnp.uint32))
+        return tuple(jax.random.split(key, n))
+
+    def pure(data: Array) -> tuple[Array, ...]:
+        numbers = jnp.arange(n, dtype=jnp.uint32)
+        return tuple(_data(jax.vmap(fold_in, (None, 0))(_typed(data), numbers)))
+
+    return tuple(map(_typed, choose(lambda data: _calls.split(data, n), pure, _data(key))))
 
 
 def _draw(
@@ -117,6 +122,10 @@ def is_threefry(key: Any) -> bool:
     """Whether kernels have the generator of a typed key or of its shape, as JAX lays it out."""
     partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     return key.dtype == _threefry() and partitionable
+
+
+def _data(key: Array) -> Array:
+    return jax.random.key_data(key)
 
 
 def _typed(data: Array) -> Array:

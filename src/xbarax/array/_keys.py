@@ -11,7 +11,7 @@ from xbarax import _kernels
 
 # Any fixed numbers that no time step reaches. jax.random.split(key)[i] is fold_in(key, i), so that
 # without a tag of its own an update would draw what the reads of the first time steps drew.
-_BACKWARD = 0x6261636B  # "back" in ASCII
+BACKWARD = 0x6261636B  # "back" in ASCII
 _PROGRAM = 0x70726F67  # "prog"
 
 _NEGATIVE_ZERO = np.uint32(0x80000000)
@@ -24,23 +24,10 @@ def backward_key(key: Array | None) -> Array | None:
     """The key of the backward read that belongs to a forward read with `key`."""
     if key is None:
         return None
-    tag = lambda k: _kernels.fold_in(k, _BACKWARD)
+    tag = lambda k: _kernels.fold_in(k, BACKWARD)
     for _ in range(key.ndim):
         tag = jax.vmap(tag)
     return tag(key)
-
-
-def step_keys(data: Array, step: Array, steps: int) -> tuple[Array, Array]:
-    """The data of the keys of reads at `steps` steps from `step` on, and of backward reads.
-
-    From that of the array's key, a threefry one; (steps, 2) each.
-    """
-    key = jax.random.wrap_key_data(data, impl="threefry2x32")
-    numbers = step + jnp.arange(steps, dtype=jnp.int32)
-    keys = jax.vmap(_kernels.fold_in, (None, 0))(key, numbers)
-    back = backward_key(keys)
-    assert back is not None
-    return jax.random.key_data(keys), jax.random.key_data(back)
 
 
 def next_key(key: Array | None) -> tuple[Array | None, Array | None]:

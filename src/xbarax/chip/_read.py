@@ -272,13 +272,13 @@ def described(
         operands["full_scales"] = state["adc_range"]["transposed" if transpose else "forward"]
     operands |= {
         "conductance": seen["terms"][0],
-        "scale": chip.weight_scale(state) / dac.v_read,
+        "scale": chip.weight_scale(state),
     }
     read = _kernels.AnalogRead(
         **path,
         apart=backward and chip.clips,
         column=chip.has_column,
-        coefficients=chip.read_coefficients,
+        coefficients=tuple(c / dac.v_read for c in chip.read_coefficients),
         v_read=dac.v_read,
     )
     return read, operands

@@ -11,7 +11,7 @@ from jax import Array
 from jax import numpy as jnp
 
 from xbarax import _kernels
-from xbarax.array._keys import step_keys
+from xbarax.array._keys import BACKWARD
 from xbarax.snn import _layer_by_layer
 from xbarax.snn._chain import (
     Chain,
@@ -36,30 +36,27 @@ def _call(chain: Chain, operands: Any) -> _kernels.LifCall:
     def reads_of(types: Any, parts: Any) -> Any:
         """Of a layer's two, how kernels read them."""
         return tuple(
-            None if ty is None else _reads(ty.chip, of, step, xs.shape[0])
+            None if ty is None else _reads(ty.chip, of, step)
             for ty, of in zip(types, parts, strict=True)
         )
 
     reads = [reads_of(*of) for of in zip(chain.arrays, parts, strict=True)]
     leaves = [jax.tree.leaves(state) for state in states]
-    return _kernels.LifCall(xs, leaves, decays, params, reads)
+    return _kernels.LifCall(xs, leaves, decays, params, reads, BACKWARD)
 
 
-def _reads(chip: Any, parts: Any, step: Array, time: int) -> _kernels.LifReads:
-    """How kernels read the array of those parts, at `time` steps."""
+def _reads(chip: Any, parts: Any, step: Array) -> _kernels.LifReads:
+    """How kernels read the array of those parts, from a step on."""
     state, data = parts
     forward, backward, operands = chip.reads_of_a_kernel(state)
-    keys, backward_keys = (None, None) if data is None else step_keys(data, step, time)
-    if not chip.noisy_read:
-        keys = backward_keys = None
     return _kernels.LifReads(
         forward,
         backward,
         operands["conductance"],
         operands["variance"],
         operands["scale"],
-        keys,
-        None if backward is None else backward_keys,
+        data if chip.noisy_read else None,
+        step if chip.noisy_read else None,
     )
 
 
