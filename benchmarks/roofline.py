@@ -2,18 +2,22 @@
 
     python benchmarks/roofline.py [--json FILE] [--workloads NAME …] [--rounds N] [--rate R]
 
-For each workload of `training_step.py`, its digital step and that on noisy chips in all layers; and
+For each workload of `training_step.py`, its digital step and those on noisy chips in all layers;
+and
 
 - the products of the digital step that are dense, those of its backward pass, as XLA multiplies
   plain arrays: each weight's for many time steps and samples at once;
-- all reads of the noisy step, forward and backward, likewise: without the time loop, the neurons,
-  the gradients of weights, and the update;
-- as many random numbers as those reads draw where no row is without any input.
+- as many random numbers as reads draw of one plane where no row is without any input;
+- all reads of the noisy step on pairs, forward and backward, without the time loop, the neurons,
+  the gradients of weights, and the update. They go row by row, where layers of few neurons are read
+  with a sample in each lane.
 
-These are timed for some of a step's rows, since results of all would leave the caches, and scaled.
-The reads are this library's: what they take bounds the step only as long as they are no faster.
-They go row by row, where layers of few neurons are read with a sample in each lane.
-Programs take turns within a round; medians, ms, and in digital steps of the same rounds.
+"At least" is what a noisy step would take if all that it has more than the digital one were free,
+but for the random numbers and, where two planes are read, the second plane's dense products.
+
+Products, numbers and reads are timed for some of a step's rows, since results of all would leave
+the caches, and scaled. Programs take turns within a round; medians, ms, and in digital steps of the
+same rounds.
 """
 
 import argparse
@@ -39,8 +43,10 @@ from xbarax import _kernels, snn
 ROWS = 8192  # of which products and reads are timed
 LINES = (1024, 512)  # of random numbers
 
-STEPS = {"digital step": "digital", "noisy step": "noisy chip"}
-PRODUCTS, READS, NUMBERS = "dense products", "reads", "random numbers"
+DIGITAL, PRODUCTS, NUMBERS = "digital step", "dense products", "random numbers, one plane"
+READS, AT_LEAST = "reads of pairs", "at least"
+# The noisy steps' programs, and how many planes are read with converters and noise of their own.
+NOISY = {"noisy, one plane": 1, "noisy, subtracted pairs": 1, "noisy chip": 2}
 
 
 def main() -> None:
@@ -62,27 +68,29 @@ def main() -> None:
         options.json.write_text(json.dumps({**about, **given, "workloads": results}, indent=2))
 
 
-def measure(workload: Workload, rate: float, rounds: int) -> dict[str, float]:
-    """What each program takes, and what follows from it."""
+def measure(workload: Workload, rate: float, rounds: int) -> dict[str, Any]:
+    """What each program takes, in ms and in digital steps, and what noisy steps take at least."""
     made = training_step.make(workload, rate)
     programs: dict[str, Callable[[], Any]] = {
-        name: training_step.Program(program, *made).step for name, program in STEPS.items()
+        name: training_step.Program(name, *made).step for name in ("digital", *NOISY)
     }
+    programs[DIGITAL] = programs.pop("digital")
     parts = Parts(workload, *made[:3])
-    programs |= {PRODUCTS: parts.products(), READS: parts.reads(), NUMBERS: parts.numbers()}
-    times = turns.in_turns(programs, rounds)
-    shares = {PRODUCTS: parts.share, READS: parts.share, NUMBERS: parts.million_numbers * 1e6}
-    shares[NUMBERS] /= math.prod(LINES)
-    for name, scale in shares.items():
-        times[name] = [scale * taken for taken in times[name]]
+    programs |= {PRODUCTS: parts.products(), NUMBERS: parts.numbers(), READS: parts.reads()}
+    times = {name: np.asarray(ms) for name, ms in turns.in_turns(programs, rounds).items()}
+    times[PRODUCTS] *= parts.share
+    times[READS] *= parts.share
+    times[NUMBERS] *= parts.million_numbers * 1e6 / math.prod(LINES)
+    for name, planes in NOISY.items():
+        more = (planes - 1) * times[PRODUCTS] + planes * times[NUMBERS]
+        times[f"{name}, {AT_LEAST}"] = times[DIGITAL] + more
     return {
-        **{name: float(np.median(taken)) for name, taken in times.items()},
+        "ms": {name: float(np.median(ms)) for name, ms in times.items()},
+        "digital steps": {
+            name: float(np.median(ms / times[DIGITAL])) for name, ms in times.items()
+        },
         "gigaflop": parts.gigaflop,
         "million_numbers": parts.million_numbers,
-        **{
-            f"{name} in digital steps": float(np.median(np.divide(taken, times["digital step"])))
-            for name, taken in times.items()
-        },
     }
 
 
@@ -110,9 +118,8 @@ class Parts:
                 self._forward.append((weights["recurrent"], flat(spikes[layer + 1])))
                 self._backward.append((weights["recurrent"], jnp.asarray(cotangents)))
         self.gigaflop = 2e-9 * rows * sum(w.size for w, _ in self._backward)
-        planes = 2  # each draws a number for each of its sums
         outputs = sum(len(w) for w, _ in self._forward) + sum(w.shape[1] for w, _ in self._backward)
-        self.million_numbers = 1e-6 * rows * planes * outputs
+        self.million_numbers = 1e-6 * rows * outputs  # one for each sum of a plane
 
     def products(self) -> Callable[[], Any]:
         """The dense ones."""
@@ -140,16 +147,23 @@ class Parts:
         return turns.compiled(read, forward, backward)
 
 
-def table(name: str, result: dict[str, float]) -> str:
+def table(name: str, result: dict[str, Any]) -> str:
     """A workload's results, as text."""
     notes = {
         PRODUCTS: f"{result['gigaflop']:.2f} GFLOP",
         NUMBERS: f"{result['million_numbers']:.1f} million",
     }
-    lines = [f"\n{name:<28}{'ms':>9}{'digital steps':>16}"]
-    for what in (*STEPS, PRODUCTS, READS, NUMBERS):
-        share = result[f"{what} in digital steps"]
-        lines.append(f"{what:<28}{result[what]:9.2f}{share:16.2f}   {notes.get(what, '')}".rstrip())
+    lines = [f"\n{name:<36}{'ms':>9}{'digital steps':>16}"]
+    order = (
+        DIGITAL,
+        PRODUCTS,
+        NUMBERS,
+        READS,
+        *(row for n in NOISY for row in (n, f"{n}, {AT_LEAST}")),
+    )
+    for what in order:
+        ms, share = result["ms"][what], result["digital steps"][what]
+        lines.append(f"{what:<36}{ms:9.2f}{share:16.2f}   {notes.get(what, '')}".rstrip())
     return "\n".join(lines)
 
 

@@ -87,7 +87,7 @@ struct BackwardWorker {
   Reading reading;
   // Of steps that are run again: where, and the membranes, [steps][samples][size].
   ForwardWorker again;
-  std::vector<Row> membranes;
+  std::vector<UnsetRow> membranes;
 
   BackwardWorker(const LifChain& chain, const LifTrace& trace, std::vector<Gathered>* gathered,
                  std::size_t block)

@@ -36,6 +36,18 @@ struct Aligned {
 
 using Row = std::vector<float, Aligned<float>>;
 
+// Leaves numbers as the memory has them.
+struct Unset : Aligned<float> {
+  template <class>
+  struct rebind {
+    using other = Unset;
+  };
+  void construct(float*) {}
+};
+
+// Of numbers that are written before they are read.
+using UnsetRow = std::vector<float, Unset>;
+
 // To a multiple of the lanes of the best instruction set, which those of the others divide.
 inline std::size_t Padded(std::size_t size) {
   static const std::size_t lanes = BestLifLoops().lanes;

@@ -72,11 +72,11 @@ struct LifFewBackward {
   const LifFewGradients* layers;
 };
 
-// The room that a block needs, zeros at first; and how much of it is taken.
+// The room that a block needs: zeros at first, but for `any`; and how much of it is taken.
 struct LifFewRoom {
-  float* floats;
+  float *floats, *any;
   std::uint32_t* numbers;
-  std::size_t floats_taken, numbers_taken;
+  std::size_t floats_taken, any_taken, numbers_taken;
 };
 
 struct LifFewLoops {

@@ -93,13 +93,15 @@ struct Few {
 
 struct FewWorker {
   Row floats;
+  UnsetRow any;
   std::vector<std::uint32_t> numbers;
   LifFewRoom room;
 
   FewWorker(const LifFewChain& chain, const LifFewLoops& loops, bool backward) {
     const LifFewRoom taken = loops.room(chain, backward);
     floats.resize(taken.floats_taken), numbers.resize(taken.numbers_taken);
-    room = {floats.data(), numbers.data(), 0, 0};
+    any.resize(taken.any_taken);
+    room = {floats.data(), any.data(), numbers.data(), 0, 0, 0};
   }
 };
 

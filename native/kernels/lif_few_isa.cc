@@ -217,7 +217,7 @@ struct WalkBack {
       s.before = Take(size, room), s.below = Take(c.layers[l].inputs, room);
       s.now = {nullptr, Take(size, room), TakeValues(size, room)};
       s.then = {nullptr, Take(size, room), TakeValues(size, room)};
-      s.again = Take(steps * FewPadded(size), room);
+      s.again = TakeAny(steps * FewPadded(size), room);
       s.input = TakeVectors(c.layers[l].driven ? 0 : c.layers[l].inputs * size, room);
       s.recurrent = TakeVectors(c.layers[l].has_feedback ? size * size : 0, room);
       s.input_bias = TakeVectors(size, room), s.recurrent_bias = TakeVectors(size, room);
@@ -351,7 +351,7 @@ void Recall(const LifFewChain& c, std::size_t l, std::size_t t, const Place& p, 
     return Find<V>(size, &m->spikes);
   }
   if (p.begin < t && t <= p.end) {
-    m->membrane = s.again + (t - 1 - p.begin) * FewPadded(size) * kMostLanes;
+    m->membrane = s.again + (t - 1 - p.begin) * FewPadded(size) * V * kLanes;
   } else if (c.segment != 0) {
     rows(layer.kept.membrane, (t / c.segment - 1) * c.batch, m->room);
   } else {
@@ -378,7 +378,7 @@ void RunAgain(const LifFewChain& c, const Place& p, WalkBack* w) {
     for (std::size_t l = 0; l < c.count; ++l) {
       Step<V>(c, l, {p.first, p.samples, t}, &w->again);
       const std::size_t rows = FewPadded(c.layers[l].size);
-      float* const to = w->layers[l].again + (t - p.begin) * rows * kMostLanes;
+      float* const to = w->layers[l].again + (t - p.begin) * rows * V * kLanes;
       for (std::size_t k = 0; k < rows * V; ++k)
         Store(to + k * kLanes, Load(w->again.layers[l].membrane + k * kLanes));
     }

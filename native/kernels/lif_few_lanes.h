@@ -199,6 +199,13 @@ inline float* Take(std::size_t size, LifFewRoom* room) {
   return room->floats == nullptr ? nullptr : room->floats + place;
 }
 
+// Of what is written before it is read.
+inline float* TakeAny(std::size_t size, LifFewRoom* room) {
+  const std::size_t place = room->any_taken;
+  room->any_taken += FewPadded(size) * kMostLanes;
+  return room->any == nullptr ? nullptr : room->any + place;
+}
+
 // As many vectors.
 inline float* TakeVectors(std::size_t count, LifFewRoom* room) {
   const std::size_t place = room->floats_taken;

@@ -387,7 +387,7 @@ def test_bad_ranges(kind, fields, error, message):
         (lambda: PAIR(refresh_at=0.5), "(refresh_at=…): expected a number in (0.5, 1], given 0.5"),
         (lambda: PAIR(refresh_at=1.1), "(refresh_at=…): expected a number in (0.5, 1], given 1.1"),
         (
-            lambda: PAIR(subtract=True),
+            lambda: PAIR(subtract=np.array("analog")),
             "DifferentialPair(subtract=…): expected 'digital' or 'analog'",
         ),
         (

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import Literal, final, get_args
+from typing import Any, Literal, final, get_args
 
 from jax import Array
 from jax import numpy as jnp
@@ -77,7 +77,7 @@ class AbstractRanged(AbstractMapping):
             )
 
 
-def check_subtraction(name: str, given: str) -> None:
+def check_subtraction(name: str, given: Any) -> None:
     """Refuses unknown words."""
-    if given not in get_args(Subtraction):
+    if not isinstance(given, str) or given not in get_args(Subtraction):
         raise ValueError(f"{name}(subtract=…): expected 'digital' or 'analog', given {given!r}")
