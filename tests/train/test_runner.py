@@ -250,8 +250,9 @@ def agree_at_every_step(**changes):
         np.testing.assert_allclose(same_loss, loss, rtol=1e-5)
         for old, one, other in zip(*map(jax.tree.leaves, (params, new, also)), strict=True):
             weights = xb.readout(other) if is_crossbar(other) else other
-            largest = np.max(np.abs(one - old))
-            np.testing.assert_allclose(weights, one, rtol=0, atol=1e-5 * largest)
+            # Changes agree, but their last bits can round the weight that they make either way.
+            allowed = 1e-5 * np.max(np.abs(one - old)) + np.spacing(np.abs(one))
+            np.testing.assert_array_less(np.abs(weights - one), allowed)
         params, state = new, new_state
     moved = jax.tree.map(lambda w, first: np.max(np.abs(w - first)), params, plain.params)
     assert min(jax.tree.leaves(moved)) > 1e-3
