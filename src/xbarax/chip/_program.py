@@ -324,7 +324,7 @@ def _weighted_terms(chip: "Chip", state: State) -> tuple[Array, ...]:
     if not chip.wires.per_read:
         return terms
     if chip.mapping.reference == "ideal":
-        return tuple(map(jnp.subtract, terms, state["reference"]))
+        terms = tuple(map(jnp.subtract, terms, state["reference"]))
     return _pairs(terms) if chip.mapping.subtracts_currents else terms
 
 
