@@ -7,6 +7,7 @@
 #include "ffi/xla.h"
 #include "gpu/cuda.h"
 #include "gpu/draws.h"
+#include "kernels/random.h"
 
 namespace xbarax {
 namespace {
@@ -26,20 +27,21 @@ ffi::Error RunAll(cuda::Stream stream, const char* kernel, const Call& call) {
   return why.empty() ? ffi::Error::Success() : ffi::Error::Internal("xbarax: " + why);
 }
 
-ffi::Error Draw(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers, bool normal,
-                bool paired = false) {
-  const auto total = static_cast<std::int64_t>(numbers->element_count());
+// How many numbers each key has.
+ffi::ErrorOr<std::int64_t> CountOf(const U32& keys, const F32& numbers) {
+  const auto total = static_cast<std::int64_t>(numbers.element_count());
   const auto n_keys = static_cast<std::int64_t>(keys.element_count()) / 2;
-  if (n_keys == 0 || total % n_keys != 0)
-    return ffi::Error::InvalidArgument("xbarax random numbers: operands that do not match: keys " +
-                                       Shape(keys.dimensions(), "uint32") + ", numbers " +
-                                       Shape(numbers->dimensions()));
-  const Dims dims = numbers->dimensions();
-  if (paired && dims.size() == 0)
-    return ffi::Error::InvalidArgument("xbarax random numbers: pairs without an axis");
-  const std::int64_t line = paired ? dims.back() : 0;
-  const GpuDraw draw = {keys.typed_data(),    total, total / n_keys, line, normal,
-                        numbers->typed_data()};
+  if (n_keys != 0 && total % n_keys == 0) return total / n_keys;
+  return ffi::Unexpected(ffi::Error::InvalidArgument(
+      "xbarax random numbers: operands that do not match: keys " +
+      Shape(keys.dimensions(), "uint32") + ", numbers " + Shape(numbers.dimensions())));
+}
+
+ffi::Error Draw(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers, bool normal) {
+  const ffi::ErrorOr<std::int64_t> count = CountOf(keys, *numbers);
+  if (!count) return count.error();
+  const auto total = static_cast<std::int64_t>(numbers->element_count());
+  const GpuDraw draw = {keys.typed_data(), total, *count, normal, numbers->typed_data()};
   return RunAll(stream, "xbarax_draw", draw);
 }
 
@@ -52,7 +54,17 @@ ffi::Error Normal(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers) {
 }
 
 ffi::Error PairedNormal(cuda::Stream stream, U32 keys, ffi::Result<F32> numbers) {
-  return Draw(stream, keys, numbers, true, true);
+  const Dims dims = numbers->dimensions();
+  if (dims.size() == 0)
+    return ffi::Error::InvalidArgument("xbarax random numbers: pairs without an axis");
+  const ffi::ErrorOr<std::int64_t> count = CountOf(keys, *numbers);
+  if (!count) return count.error();
+  if (*count == 0) return ffi::Error::Success();
+  const std::int64_t line = dims.back(), lines = *count / line;
+  const std::int64_t total = static_cast<std::int64_t>(numbers->element_count()) / line *
+                             static_cast<std::int64_t>(Counters(static_cast<std::size_t>(line)));
+  const GpuDrawPairs draw = {keys.typed_data(), total, lines, line, numbers->typed_data()};
+  return RunAll(stream, "xbarax_draw_pairs", draw);
 }
 
 ffi::Error FoldIn(cuda::Stream stream, U32 keys, U32 data, ffi::Result<U32> folded) {

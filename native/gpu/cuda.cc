@@ -18,8 +18,8 @@ constexpr int kMaxSharedBytesOptin = 97;              // of CUdevice_attribute
 constexpr int kMaxDynamicSharedBytes = 8;             // of CUfunction_attribute
 constexpr std::size_t kSharedBytesOfAll = 48 * 1024;  // what every device has
 
-constexpr const char* kKernels[] = {"xbarax_draw", "xbarax_fold_in", "xbarax_lif_loop_backward",
-                                    "xbarax_lif_loop_forward"};
+constexpr const char* kKernels[] = {"xbarax_draw", "xbarax_draw_pairs", "xbarax_fold_in",
+                                    "xbarax_lif_loop_backward", "xbarax_lif_loop_forward"};
 
 struct Driver {
   Result (*device_get)(int*, int);

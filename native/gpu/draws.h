@@ -9,8 +9,15 @@ namespace xbarax {
 struct GpuDraw {
   const unsigned* keys;  // two words each
   long long total, count;
-  long long line;  // of numbers that come in pairs, as random.h says; 0: they don't
   bool normal;
+  float* to;
+};
+
+// For each of some keys `lines` lines of `line` normal numbers in pairs, as random.h says.
+struct GpuDrawPairs {
+  const unsigned* keys;
+  long long total;  // counters of all lines
+  long long lines, line;
   float* to;
 };
 
@@ -47,17 +54,6 @@ static inline unsigned GpuBits(const unsigned* key, long long number) {
   return x ^ y;
 }
 
-// The same where lines of numbers come in pairs: one of the words.
-static inline unsigned GpuPairedBits(const unsigned* key, long long number, long long line) {
-  const long long counters = (line + 1) / 2, place = number % line;
-  const bool second = place >= counters;
-  const unsigned long long counter = static_cast<unsigned long long>(
-      number / line * counters + (second ? place - counters : place));
-  unsigned x = static_cast<unsigned>(counter >> 32), y = static_cast<unsigned>(counter);
-  GpuThreefry(key, &x, &y);
-  return second ? y : x;
-}
-
 // 23 bits as a fraction.
 static inline float GpuUniform(unsigned bits) { return static_cast<float>(bits >> 9) * 0x1p-23f; }
 
@@ -81,11 +77,35 @@ static inline float GpuNormal(unsigned bits) {
   return 1.41421356f * sum * x;
 }
 
+// Both numbers of a word's pair.
+static inline void GpuPair(unsigned word, float* first, float* second) {
+  const float u = static_cast<float>(2 * (word & 0xfffffu) + 1) * 0x1p-21f;
+  const float angle =
+      static_cast<float>(2 * ((word >> 20) & 0x3ffu) + 1) * 7.66990394e-4f;  // pi / 2^12
+  const float length = XBARAX_SQRT(-2.0f * XBARAX_LOG(u));
+  const float x = length * XBARAX_COS(angle), y = length * XBARAX_SIN(angle);
+  *first = word >> 31 ? -x : x;
+  *second = word >> 30 & 1 ? -y : y;
+}
+
 static inline void RunGpuDraw(const GpuDraw& d, long long at) {
-  const unsigned* key = d.keys + 2 * (at / d.count);
-  const long long number = at % d.count;
-  const unsigned bits = d.line == 0 ? GpuBits(key, number) : GpuPairedBits(key, number, d.line);
+  const unsigned bits = GpuBits(d.keys + 2 * (at / d.count), at % d.count);
   d.to[at] = d.normal ? GpuNormal(bits) : GpuUniform(bits);
+}
+
+// The numbers of a counter.
+static inline void RunGpuDrawPairs(const GpuDrawPairs& d, long long at) {
+  const long long quarter = (d.line + 3) / 4, line = at / quarter, place = at % quarter;
+  const unsigned long long counter =
+      static_cast<unsigned long long>(line % d.lines * quarter + place);
+  unsigned x = static_cast<unsigned>(counter >> 32), y = static_cast<unsigned>(counter);
+  GpuThreefry(d.keys + 2 * (line / d.lines), &x, &y);
+  float numbers[4];
+  GpuPair(x, numbers, numbers + 1);
+  GpuPair(y, numbers + 2, numbers + 3);
+  XBARAX_UNROLL
+  for (int q = 0; q < 4; ++q)
+    if (const long long i = q * quarter + place; i < d.line) d.to[line * d.line + i] = numbers[q];
 }
 
 static inline void RunGpuFoldIn(const GpuFoldIn& f, long long at) {

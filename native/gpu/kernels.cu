@@ -19,6 +19,11 @@ extern "C" __global__ void xbarax_draw(const xbarax::GpuDraw d) {
   if (at < d.total) xbarax::RunGpuDraw(d, at);
 }
 
+extern "C" __global__ void xbarax_draw_pairs(const xbarax::GpuDrawPairs d) {
+  const long long at = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (at < d.total) xbarax::RunGpuDrawPairs(d, at);
+}
+
 extern "C" __global__ void xbarax_fold_in(const xbarax::GpuFoldIn f) {
   const long long at = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at < f.total) xbarax::RunGpuFoldIn(f, at);

@@ -15,6 +15,8 @@
 #define XBARAX_PREFETCH(p) asm volatile("prefetch.global.L1 [%0];" ::"l"(p))
 #define XBARAX_LOG(x) logf(x)
 #define XBARAX_SQRT(x) sqrtf(x)
+#define XBARAX_COS(x) cosf(x)
+#define XBARAX_SIN(x) sinf(x)
 #define XBARAX_ROUNDED_PRODUCT(x, y) __fmul_rn(x, y)
 #else
 #define XBARAX_EACH(k, n) for (int k = 0; k < (n); ++k)
@@ -25,5 +27,7 @@
 #define XBARAX_PREFETCH(p) static_cast<void>(p)
 #define XBARAX_LOG(x) __builtin_logf(x)
 #define XBARAX_SQRT(x) __builtin_sqrtf(x)
+#define XBARAX_COS(x) __builtin_cosf(x)
+#define XBARAX_SIN(x) __builtin_sinf(x)
 #define XBARAX_ROUNDED_PRODUCT(x, y) ((x) * (y))  // compiled without contraction
 #endif

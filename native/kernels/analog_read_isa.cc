@@ -6,8 +6,8 @@
 
 #include "kernels/analog_converters.h"
 #include "kernels/analog_steps.h"
+#include "kernels/paired_normals.h"
 #include "kernels/random.h"
-#include "kernels/random_lanes.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
@@ -189,52 +189,57 @@ inline void Add(const Floats* normal, std::size_t vectors, const Deviation& devi
   }
 }
 
-constexpr std::size_t kMost = 1024, kFew = kMost / 4;  // counters
+inline std::size_t Smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+constexpr std::size_t kMost = 512, kFew = kMost / 4;  // counters
 
 // The noise of rows of at most kFew counters, which follow one another: for many rows together,
 // since those of one make no blocks, or not enough to be drawn beside the next.
 void AddNoiseTogether(const NoiseStep& s) {
-  const std::size_t count = s.planes * s.lines, half = Counters(count);
-  float first[kMost + kRandomVectors * kLanes], second[kMost + kRandomVectors * kLanes];
+  const std::size_t count = s.planes * s.lines, quarter = Counters(count);
+  float drawn[4][kMost + kRandomVectors * kLanes];
   for (std::size_t r = 0, end; r < s.rows; r = end) {
     end = r + 1;
     if (s.silent[r]) continue;
     const auto [key, row] = s.noise[r];
     while (end < s.rows && !s.silent[end] && s.noise[end].row == row + (end - r) &&
            s.noise[end].key.first == key.first && s.noise[end].key.second == key.second &&
-           (end - r + 1) * half <= kMost)
+           (end - r + 1) * quarter <= kMost)
       ++end;
-    ForEachNormals(key, row * s.row_counters + s.first, (end - r) * half,
-                   [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
-                     std::memcpy(first + i, x, vectors * sizeof(Floats));
-                     std::memcpy(second + i, y, vectors * sizeof(Floats));
-                   });
+    ForEachQuadruples(key, row * s.row_counters + s.first, (end - r) * quarter,
+                      [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+                        for (std::size_t q = 0; q < 4; ++q)
+                          std::memcpy(drawn[q] + i, numbers[q], vectors * sizeof(Floats));
+                      });
     for (std::size_t k = r; k < end; ++k) {
       const Deviation deviation = DeviationOf(s, k);
       float* sums = s.sums + k * s.stride;
-      const float *x = first + (k - r) * half, *y = second + (k - r) * half;
-      for (std::size_t i = 0; i < half; i += kLanes) {
-        const Floats a = Load(x + i), b = Load(y + i);
-        Add(&a, 1, deviation, i, half, sums);
-        Add(&b, 1, deviation, half + i, count, sums);
+      for (std::size_t q = 0; q < 4; ++q) {
+        const float* numbers = drawn[q] + (k - r) * quarter;
+        const std::size_t last = Smaller((q + 1) * quarter, count);
+        for (std::size_t i = q * quarter; i < last; i += kLanes, numbers += kLanes) {
+          const Floats some = Load(numbers);
+          Add(&some, 1, deviation, i, last, sums);
+        }
       }
     }
   }
 }
 
 void AddNoise(const NoiseStep& s) {
-  const std::size_t count = s.planes * s.lines, half = Counters(count);
-  if (s.row_counters == half && half <= kFew) return AddNoiseTogether(s);
+  const std::size_t count = s.planes * s.lines, quarter = Counters(count);
+  if (s.row_counters == quarter && quarter <= kFew) return AddNoiseTogether(s);
   for (std::size_t r = 0; r < s.rows; ++r) {
     if (s.silent[r]) continue;
     const auto [key, row] = s.noise[r];
     const Deviation deviation = DeviationOf(s, r);
     float* sums = s.sums + r * s.stride;
-    ForEachNormals(key, row * s.row_counters + s.first, half,
-                   [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
-                     Add(x, vectors, deviation, i, half, sums);
-                     Add(y, vectors, deviation, half + i, count, sums);
-                   });
+    ForEachQuadruples(key, row * s.row_counters + s.first, quarter,
+                      [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+                        for (std::size_t q = 0; q < 4; ++q)
+                          Add(numbers[q], vectors, deviation, q * quarter + i,
+                              Smaller((q + 1) * quarter, count), sums);
+                      });
   }
 }
 

@@ -11,8 +11,8 @@
 #include "kernels/lanes.h"
 #include "kernels/lif_few.h"
 #include "kernels/lif_few_lanes.h"
+#include "kernels/paired_normals.h"
 #include "kernels/random.h"
-#include "kernels/random_lanes.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
@@ -21,7 +21,7 @@ namespace {
 struct ReadRoom {
   float *volts, *squares;   // (drives, lanes)
   float *sums, *variances;  // (planes · lines, lanes): currents, and those of their noise
-  float *first, *second;    // [samples][counters]: normal numbers of the counters' two words
+  float* drawn[4];          // [samples][counters]: normal numbers, four of each counter
   float* normal;            // (planes · lines, lanes)
 };
 
@@ -42,7 +42,8 @@ inline ReadRoom TakeReadRoom(const LifFewChain& c, LifFewRoom* room) {
   ReadRoom r;
   r.volts = Take(drives, room), r.squares = Take(drives, room);
   r.sums = Take(sums, room), r.variances = Take(sums, room);
-  r.first = Take(drawn, room), r.second = Take(drawn, room), r.normal = Take(2 * counters, room);
+  for (float*& quarter : r.drawn) quarter = Take(drawn, room);
+  r.normal = Take(4 * counters, room);
   return r;
 }
 
@@ -93,27 +94,28 @@ void MultiplyTile(const AnalogTile& t, const float* matrix, const Values& x, flo
 template <std::size_t V>
 void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
                const Floats* power, const ReadRoom& room) {
-  const std::size_t half = Counters(t.planes * t.lines);
+  const std::size_t quarter = Counters(t.planes * t.lines);
   std::uint64_t driven = 0;
   static_assert(kMostLanes <= 64);
   for (std::size_t v = 0; v < V; ++v)
     driven |= std::uint64_t{Differ(power[v], Floats{})} << v * kLanes;
   const auto is_driven = [&](std::size_t sample) { return (driven >> sample & 1) != 0; };
-  const std::size_t near = 2 * kLanes / half;  // so many samples between others are drawn, too
+  const std::size_t near = 2 * kLanes / quarter;  // so many samples between others are drawn, too
   for (std::size_t begin = 0, end; begin < samples; begin = end) {
     end = begin + 1;
     if (!is_driven(begin)) continue;
     for (std::size_t b = end; b < samples && b <= end + near; ++b)
       if (is_driven(b)) end = b + 1;
-    float *const x_to = room.first + begin * half, *const y_to = room.second + begin * half;
-    ForEachNormals(key, static_cast<std::uint64_t>(first + begin) * half, (end - begin) * half,
-                   [&](std::size_t i, std::size_t vectors, const Floats* x, const Floats* y) {
-                     std::memcpy(x_to + i, x, vectors * sizeof(Floats));
-                     std::memcpy(y_to + i, y, vectors * sizeof(Floats));
-                   });
+    const std::size_t at = begin * quarter;
+    ForEachQuadruples(key, static_cast<std::uint64_t>(first + begin) * quarter,
+                      (end - begin) * quarter,
+                      [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+                        for (std::size_t q = 0; q < 4; ++q)
+                          std::memcpy(room.drawn[q] + at + i, numbers[q], vectors * sizeof(Floats));
+                      });
   }
-  ToLanes<V>(room.first, samples, half, room.normal);
-  ToLanes<V>(room.second, samples, half, room.normal + half * V * kLanes);
+  for (std::size_t q = 0; q < 4; ++q)
+    ToLanes<V>(room.drawn[q], samples, quarter, room.normal + q * quarter * V * kLanes);
 }
 
 // Adds noise to the currents of one vector of a plane's lines, from number `first` of the room's

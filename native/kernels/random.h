@@ -14,9 +14,13 @@ struct RandomKey {
   std::uint32_t second;
 };
 
-// A line of `count` numbers that come in pairs, two of each counter, takes so many counters: their
-// first words give the first half of its numbers, the second words the others.
-inline std::size_t Counters(std::size_t count) { return (count + 1) / 2; }
+// Normal numbers in pairs, by Box and Muller's transform. Of a word, u is 2^-20 times its lower 20
+// bits and a half, and the angle pi / 2^11 times the next 10 bits and a half: sqrt(-2 ln u) times
+// the angle's cosine and sine, with the last bit as the former's sign and the one before as the
+// latter's. Of a counter come four numbers, the pair of its first word and that of its second. A
+// line of `count` numbers takes so many counters: what they give first is its first quarter, and so
+// on.
+inline std::size_t Counters(std::size_t count) { return (count + 3) / 4; }
 
 // One instruction set's numbers. The first two write `count` numbers, those from number `start` on
 // of the sequence that the key stands for: what comes out does not depend on how it is cut into

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/paired_normals.h"
 #include "kernels/random.h"
 #include "kernels/random_lanes.h"
 
@@ -38,7 +39,7 @@ inline void PutSome(const Floats* numbers, std::size_t vectors, std::size_t coun
   for (std::size_t v = 0; v < vectors; ++v) Store(to + v * kLanes, numbers[v]);
 }
 
-// As for ForEachNormals, bits of the next numbers are found beside these.
+// As for ForEachQuadruples, bits of the next numbers are found beside these.
 void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
   constexpr std::size_t V = kRandomVectors, kBlock = V * kLanes;
   const KeyWords words(key);
@@ -72,12 +73,14 @@ void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to
 }
 
 void FillPairedNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
-  const std::size_t half = Counters(count);
-  ForEachNormals(
-      key, start, half,
-      [&](std::size_t i, std::size_t vectors, const Floats* first, const Floats* second) {
-        PutSome(first, vectors, half - i, to + i);
-        if (half + i < count) PutSome(second, vectors, count - half - i, to + half + i);
+  const std::size_t quarter = Counters(count);
+  ForEachQuadruples(
+      key, start, quarter, [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+        for (std::size_t q = 0; q < 4; ++q) {
+          const std::size_t end = (q + 1) * quarter < count ? (q + 1) * quarter : count;
+          if (const std::size_t at = q * quarter + i; at < end)
+            PutSome(numbers[q], vectors, end - at, to + at);
+        }
       });
 }
 

@@ -15,9 +15,12 @@ constexpr std::size_t kRandomVectors = 4;  // independent ones, to fill the pipe
 static_assert(kRandomVectors == 4, "ends of one or two vectors are written out below");
 
 inline Floats Sqrt(Floats x) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_ps(0xffff,
+                              x);  // GCC warns of what the one without a mask leaves undefined
+#elif defined(__AVX2__)
   return _mm256_sqrt_ps(x);
-#elif defined(__SSE2__) && !defined(__AVX512F__)
+#elif defined(__SSE2__)
   return _mm_sqrt_ps(x);
 #else
   for (std::size_t lane = 0; lane < kLanes; ++lane) x[lane] = __builtin_sqrtf(x[lane]);
@@ -142,11 +145,11 @@ class NormalSteps {
   Floats x_[V], z_[V], m_[V], sum_[V];
 };
 
-template <std::size_t V, int kStep = 0>
-[[gnu::always_inline]] inline void AllSteps(NormalSteps<V>* steps) {
+template <int kStep = 0, class Steps>
+[[gnu::always_inline]] inline void AllSteps(Steps* steps) {
   if constexpr (kStep < kThreefryRounds) {
     steps->template Step<kStep>();
-    AllSteps<V, kStep + 1>(steps);
+    AllSteps<kStep + 1>(steps);
   }
 }
 
@@ -156,54 +159,6 @@ inline void Normal(const Words* bits, Floats* to) {
   NormalSteps<V> steps(bits);
   AllSteps(&steps);
   steps.End(to);
-}
-
-// The same, and both words of half as many counters from `start` on, which takes less time
-// together: chains of the former wait for results, the latter need every unit.
-template <std::size_t V>
-inline void NormalAndBits(const Words* bits, Floats* to, const KeyWords& words, std::uint64_t start,
-                          Words* first, Words* second) {
-  NormalSteps<V> steps(bits);
-  words.GetBoth<V / 2>(start, first, second,
-                       [&](auto round) { steps.template Step<round.value>(); });
-  steps.End(to);
-}
-
-// Calls body(place, V, first, second) for `count` counters of a key, from `start` on, V vectors at
-// a time: normal numbers of their first words, and of their second ones.
-template <class Body>
-inline void ForEachNormals(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
-  constexpr std::size_t V = kRandomVectors, kHalf = V / 2, kBlock = V * kLanes;
-  const KeyWords words(key);
-  Words x[V], y[V];
-  Floats first[V], second[V];
-  std::size_t done = 0;
-  if (count > kHalf * kLanes) {
-    words.GetBoth<V>(start, x, y);
-    for (; done + kBlock + kHalf * kLanes < count; done += kBlock) {
-      const std::uint64_t next = start + done + kBlock;
-      Words next_x[V], next_y[V];
-      NormalAndBits<V>(x, first, words, next, next_x, next_y);
-      NormalAndBits<V>(y, second, words, next + kHalf * kLanes, next_x + kHalf, next_y + kHalf);
-      body(done, V, first, second);
-      for (std::size_t v = 0; v < V; ++v) x[v] = next_x[v], y[v] = next_y[v];
-    }
-    Normal<V>(x, first);
-    Normal<V>(y, second);
-    body(done, V, first, second);
-    done += kBlock;
-  }
-  if (done + kLanes < count) {
-    words.GetBoth<2>(start + done, x, y);
-    Normal<2>(x, first);
-    Normal<2>(y, second);
-    body(done, 2, first, second);
-  } else if (done < count) {
-    words.GetBoth<1>(start + done, x, y);
-    Normal<1>(x, first);
-    Normal<1>(y, second);
-    body(done, 1, first, second);
-  }
 }
 
 }  // namespace

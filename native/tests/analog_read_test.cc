@@ -127,7 +127,7 @@ class Model {
     const std::size_t lines = s.rows * s.tiles_to() * s.tiles_from(), line = s.planes * s.sums();
     numbers_.resize(lines * line);
     for (std::size_t i = 0; i < lines; ++i)
-      random.paired_normal(kKey, i * ((line + 1) / 2), line, numbers_.data() + i * line);
+      random.paired_normal(kKey, i * Counters(line), line, numbers_.data() + i * line);
   }
 
   // What lines carry, in volts.

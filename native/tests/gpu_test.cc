@@ -132,21 +132,28 @@ void NumbersAreTheHosts() {
   Floats uniform(kCount), normal(kCount), found(kCount);
   BestRandom().uniform(key, 0, kCount, uniform.data());
   BestRandom().normal(key, 0, kCount, normal.data());
-  GpuDraw draw = {words, kCount, kCount, 0, false, found.data()};
+  GpuDraw draw = {words, kCount, kCount, false, found.data()};
   for (std::size_t k = 0; k < kCount; ++k) RunGpuDraw(draw, static_cast<long long>(k));
   CHECK(found == uniform);
   draw.normal = true;
   for (std::size_t k = 0; k < kCount; ++k) RunGpuDraw(draw, static_cast<long long>(k));
   for (std::size_t k = 0; k < kCount; ++k)
     CHECK(std::fabs(found[k] - normal[k]) <= 2e-6f * std::max(1.0f, std::fabs(normal[k])));
-  for (std::size_t line : {1, 25, 256}) {  // pairs
-    draw.line = static_cast<long long>(line);
-    for (std::size_t i = 0; i < kCount / line; ++i)
-      BestRandom().paired_normal(key, i * ((line + 1) / 2), line, normal.data() + i * line);
-    for (std::size_t k = 0; k < kCount / line * line; ++k) {
-      RunGpuDraw(draw, static_cast<long long>(k));
+  for (std::size_t line : {1, 2, 3, 25, 256}) {
+    constexpr std::size_t kLines = 60;
+    const unsigned keys[4] = {key.first, key.second, 5, 7};
+    const std::size_t counters = Counters(line);
+    const auto whole = [](std::size_t n) { return static_cast<long long>(n); };
+    const GpuDrawPairs pairs = {keys, whole(2 * kLines * counters), whole(kLines), whole(line),
+                                found.data()};
+    std::fill(found.begin(), found.end(), 99.0f);
+    for (long long k = 0; k < pairs.total; ++k) RunGpuDrawPairs(pairs, k);
+    for (std::size_t i = 0; i < 2 * kLines; ++i)
+      BestRandom().paired_normal({keys[i / kLines * 2], keys[i / kLines * 2 + 1]},
+                                 i % kLines * counters, line, normal.data() + i * line);
+    for (std::size_t k = 0; k < 2 * kLines * line; ++k)
       CHECK(std::fabs(found[k] - normal[k]) <= 2e-6f * std::max(1.0f, std::fabs(normal[k])));
-    }
+    CHECK(found[2 * kLines * line] == 99.0f);
   }
   RandomKey folded;
   const std::uint32_t number = 77;

@@ -91,14 +91,28 @@ void NumbersAreThoseOfTheirCounters(const Random& random, std::uint64_t start, s
   }
 }
 
-// The first words' in front, and nothing is written behind the last.
-void PairsAreBothWords(const Random& random, std::uint64_t start, std::size_t count) {
+// A word's pair, in double precision.
+void PairOf(std::uint32_t word, double* first, double* second) {
+  const double u = std::ldexp((word % (1u << 20)) + 0.5, -20);
+  const double angle = std::ldexp((word >> 20) % (1u << 10) + 0.5, -11) * std::acos(-1.0);
+  const double length = std::sqrt(-2 * std::log(u));
+  *first = length * std::cos(angle) * (word >> 31 != 0 ? -1 : 1);
+  *second = length * std::sin(angle) * ((word >> 30) % 2 != 0 ? -1 : 1);
+}
+
+// What counters give first in front, and nothing is written behind the last.
+void PairsAreThoseOfBothWords(const Random& random, std::uint64_t start, std::size_t count) {
   std::vector<float> normal(count + 1, 99.0f);
   random.paired_normal(kKey, start, count, normal.data());
-  const std::size_t counters = (count + 1) / 2;
-  for (std::size_t i = 0; i < count; ++i) {
-    const Pair words = WordsOf(kKey, start + i % counters);
-    CHECK(IsNormalOf(normal[i], i < counters ? words.first : words.second));
+  const std::size_t counters = (count + 3) / 4;
+  for (std::size_t i = 0; i < counters; ++i) {
+    const Pair words = WordsOf(kKey, start + i);
+    double wanted[4];
+    PairOf(words.first, wanted, wanted + 1);
+    PairOf(words.second, wanted + 2, wanted + 3);
+    for (std::size_t q = 0; q < 4; ++q)
+      if (const std::size_t at = q * counters + i; at < count)
+        CHECK(std::fabs(normal[at] - wanted[q]) <= 1e-6);
   }
   CHECK(normal[count] == 99.0f);
 }
@@ -142,7 +156,7 @@ void PairsAreOneLineAfterTheOther(Executor& executor, std::size_t n_keys, std::s
   std::vector<float> together(n_keys * lines * count, 99.0f), alone(count);
   DrawPairs(keys.data(), n_keys, lines, count, together.data(), executor);
   for (std::size_t i = 0; i < n_keys * lines; ++i) {
-    BestRandom().paired_normal(keys[i / lines], i % lines * ((count + 1) / 2), count, alone.data());
+    BestRandom().paired_normal(keys[i / lines], i % lines * ((count + 3) / 4), count, alone.data());
     CHECK(std::equal(alone.begin(), alone.end(), together.begin() + i * count));
   }
 }
@@ -163,9 +177,9 @@ int main() {
     // A counter's lower word overflows within a vector.
     xbarax::NumbersAreThoseOfTheirCounters(*random, (std::uint64_t{3} << 32) - 37, 100);
     for (std::size_t count :
-         {0, 1, 2, 3, 8, 9, 31, 32, 33, 63, 64, 65, 66, 127, 129, 193, 1000, 1001})
-      xbarax::PairsAreBothWords(*random, 0, count);
-    xbarax::PairsAreBothWords(*random, (std::uint64_t{3} << 32) - 37, 200);
+         {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 66, 67, 127, 129, 257, 1000, 3001, 20001})
+      xbarax::PairsAreThoseOfBothWords(*random, 0, count);
+    xbarax::PairsAreThoseOfBothWords(*random, (std::uint64_t{3} << 32) - 37, 200);
     for (std::size_t count : {0, 1, 4, 17, 40}) xbarax::FoldsAreThreefry(*random, count);
   }
   xbarax::BestIsExecutable();

@@ -1,11 +1,12 @@
 """The native kernels draw what `jax.random` draws, and pairs of numbers as plain JAX does."""
 
+import itertools
 import re
 
 import jax
 import numpy as np
 import pytest
-import scipy.special
+import scipy.stats
 from jax import numpy as jnp
 from jax.extend.random import threefry_2x32
 
@@ -41,21 +42,51 @@ def test_normal_numbers_are_the_same_to_rounding(shape):
     np.testing.assert_array_max_ulp(np.asarray(drawn), np.asarray(jax.random.normal(KEY, shape)), 8)
 
 
+def pair_of(word):
+    """Box and Muller's numbers of 32 random bits, in double precision."""
+    length = np.sqrt(-2 * np.log((word % 2**20 + 0.5) / 2**20))
+    angle = np.pi / 2 * ((word >> 20) % 2**10 + 0.5) / 2**10
+    signs = (-1) ** (word >> 31), (-1) ** (word >> 30 & 1)
+    return length * np.cos(angle) * signs[0], length * np.sin(angle) * signs[1]
+
+
 @pytest.mark.parametrize("implementation", ["jax", "native"])
-@pytest.mark.parametrize("shape", [(0,), (1,), (17,), (3, 0), (0, 3), (3, 5, 7), (2, 130)])
+@pytest.mark.parametrize(
+    "shape", [(0,), (1,), (2,), (3,), (17,), (3, 0), (0, 3), (3, 5, 7), (2, 130)]
+)
 def test_paired_normal_numbers_are_of_both_words_of_each_counter(shape, implementation):
     with _kernels.using(implementation):
         drawn = jax.jit(lambda k: _kernels.paired_normal(k, shape))(KEY)
     n = shape[-1]
     expected = np.zeros((int(np.prod(shape[:-1])), n))
     for line, i in np.ndindex(*expected.shape):
-        half = (n + 1) // 2
-        counter = np.array([0, line * half + i % half], np.uint32)
-        word = threefry_2x32(data(KEY), counter)[i // half]
-        expected[line, i] = scipy.special.ndtri((int(word) >> 9) / 2**23 + 2**-25)
+        quarter = (n + 3) // 4
+        counter = np.array([0, line * quarter + i % quarter], np.uint32)
+        words = [int(word) for word in threefry_2x32(data(KEY), counter)]
+        numbers = [*pair_of(words[0]), *pair_of(words[1])]
+        expected[line, i] = numbers[i // quarter]
     assert drawn.shape == shape
-    # In the tails, rounding of x² in 1 − x² is magnified.
-    np.testing.assert_allclose(drawn, expected.reshape(shape), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(drawn, expected.reshape(shape), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", ["jax", "native"])
+def test_paired_normal_numbers_are_normal_and_independent(implementation):
+    lines, n = 1000, 4096
+    with _kernels.using(implementation):
+        drawn = jax.jit(lambda k: _kernels.paired_normal(k, (lines, n)))(KEY)
+    x = np.asarray(drawn, np.float64)
+    assert scipy.stats.kstest(x.ravel(), "norm").pvalue > 1e-6
+    # Of products that have mean 0 and deviation 1: each within 5 deviations of its mean over all.
+    moments = {1: x, 2: (x**2 - 1) / 2**0.5, 3: (x**3 - 3 * x) / 6**0.5}
+    moments[4] = (x**4 - 6 * x**2 + 3) / 24**0.5
+    for order, values in moments.items():
+        assert abs(values.mean()) < 5 / values.size**0.5, order
+    rare = scipy.stats.norm.sf(4) * 2
+    assert abs((abs(x) > 4).mean() - rare) < 5 * (rare / x.size) ** 0.5
+    quarters = [np.split(values, 4, axis=1) for values in moments.values()]
+    for a, b in itertools.combinations(range(4), 2):
+        for first, second in itertools.product(quarters, repeat=2):
+            assert abs((first[a] * second[b]).mean()) < 5 / first[a].size ** 0.5, (a, b)
 
 
 def test_counters_have_two_words():

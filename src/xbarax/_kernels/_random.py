@@ -1,7 +1,7 @@
 """`jax.random` by native kernels, where there are any: on the CPU, and on NVIDIA GPUs.
 
 Keys are the same, numbers the same to rounding. XLA takes longer for both, and about a second to
-compile each. Of numbers that come in pairs plain JAX here is the specification.
+compile each. Of normal numbers in pairs plain JAX here is the specification.
 """
 
 import functools
@@ -27,13 +27,18 @@ def normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -
 
 
 def paired_normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
-    """Standard normal numbers, of one typed key, for half of the random bits of `normal`'s.
+    """Standard normal numbers, of one typed key, for a quarter of the random bits of `normal`'s.
 
-    `jax.random` takes the exclusive or of the two words that Threefry makes of each counter; here
-    each word gives a number. `shape` has at least one axis: a line of n along the last has ⌈n/2⌉
-    counters, the lines' following one another. Their first words give the first half of the line,
-    their second words the other. Keys of other generators, and other types than float32, give
-    `jax.random.normal`'s.
+    Threefry makes two words of 32 bits of each counter, of which `jax.random` takes the exclusive
+    or. Here each word gives a pair of numbers, by the transform of G. E. P. Box and M. E. Muller,
+    "A note on the generation of random normal deviates", Ann. Math. Statist. 29, 610 (1958): 20
+    bits the pair's length √(−2 ln u), up to 5.4, where `normal`'s numbers end, too, and 12 bits its
+    angle. Angles are evenly spaced, so that the numbers of a pair are exactly uncorrelated.
+
+    `shape` has at least one axis: a line of n along the last has ⌈n/4⌉ counters,
+    the lines' following one another. The first numbers of the pairs of their first words are the
+    first quarter of the line, the second numbers the next, and those of their second words the
+    others. Keys of other generators, and other types than float32, give `jax.random.normal`'s.
     """
     if not (is_threefry(key) and dtype == jnp.float32):
         return jax.random.normal(key, shape, dtype)
@@ -90,15 +95,35 @@ def _draw(
 
 def _paired_normal(key_data: Array, shape: tuple[int, ...]) -> Array:
     *lead, n = shape
-    counters = math.ceil(n / 2)
+    counters = math.ceil(n / 4)
     high, low = _counters(jnp.arange(math.prod(lead), dtype=jnp.uint32), counters)
     words = threefry_2x32(key_data, jnp.concatenate([high.ravel(), low.ravel()]))
-    bits = jnp.concatenate(list(words.reshape(2, *low.shape)), axis=-1)[:, :n]
-    # As jax.random does: 23 bits as the fraction of a number in [1, 2), from there to (−1, 1).
-    fraction = jax.lax.bitcast_convert_type((bits >> 9) | np.uint32(0x3F800000), jnp.float32) - 1
-    least = np.nextafter(np.float32(-1), np.float32(0))
-    uniform = jnp.maximum(least, fraction * (1 - least) + least)
-    return (np.float32(np.sqrt(2)) * jax.lax.erf_inv(uniform)).reshape(shape)
+    quarters = [x for word in words.reshape(2, *low.shape) for x in _pair(word)]
+    return jnp.concatenate(quarters, axis=-1)[:, :n].reshape(shape)
+
+
+def _pair(word: Array) -> tuple[Array, Array]:
+    """Two independent standard normal numbers of each of some random words of 32 bits."""
+    # From the lowest: 20 bits of the length, 10 of the angle in its quadrant, and the signs. Angles
+    # are from the middle of the quadrant.
+    u = (_float(word & 0xFFFFF) + 0.5) / 2**20
+    angle = (_float((word >> 20) & 0x3FF) - 511.5) * (np.pi / 2**11)
+    length = jnp.sqrt(-jnp.log(u))  # over the √2 of the middle's cosine and sine
+    sine, cosine = _series(angle, 1), _series(angle, 0)
+    signs = 1 - 2 * _float(word >> 31), 1 - 2 * _float((word >> 30) & 1)
+    return length * (cosine - sine) * signs[0], length * (cosine + sine) * signs[1]
+
+
+def _series(x: Array, first: int) -> Array:
+    """Sine (1) or cosine (0) for |x| ≤ π/4, by Taylor's series: XLA's take three times as long."""
+    total = jnp.zeros_like(x)
+    for power in range(first + 8, -1, -2):
+        total = total * (x * x) + (-1) ** (power // 2) / math.factorial(power)
+    return total * x if first else total
+
+
+def _float(x: Array) -> Array:
+    return x.astype(jnp.float32)
 
 
 def _counters(lines: Array, counters: int) -> tuple[Array, Array]:

@@ -137,7 +137,7 @@ def line_currents(
         total = currents(variance, volts**2)
     assert key is not None
     # Rows come first, so that a row's noise depends on the key and its number alone. A tile's
-    # planes are a line of numbers: pairs of devices take pairs of words.
+    # planes are one line of numbers, four of which come of each counter.
     rows, planes, *tiles, n = sums.shape
     normal = _kernels.paired_normal(key, (rows, *tiles, planes * n), sums.dtype)
     normal = jnp.moveaxis(normal.reshape(rows, *tiles, planes, n), -2, 1)
