@@ -326,22 +326,32 @@ LifChain TakeChain(const Call& call, Operands* operands, Readers* readers) {
   return chain;
 }
 
-// Whether these are the steps of a segment, and those at the beginning that are run again; not
-// both.
-bool Holds(Ints kept, std::size_t steps) {
-  return kept.size() == 2 && kept[0] >= 0 && kept[1] >= 0 && (kept[0] == 0 || kept[1] == 0) &&
-         static_cast<std::size_t>(kept[1]) <= steps;
-}
+// What is kept of membranes: the steps of a segment, those at the beginning that are run again, not
+// both, and whether others look at them, which wants all.
+struct Kept {
+  std::size_t segment, again;
+  bool shown;
+
+  static bool Holds(Ints kept, std::size_t steps) {
+    return kept.size() == 3 && kept[0] >= 0 && kept[1] >= 0 && (kept[0] == 0 || kept[1] == 0) &&
+           static_cast<std::size_t>(kept[1]) <= steps &&
+           (kept[2] == 0 || (kept[0] == 0 && kept[1] == 0));
+  }
+  explicit Kept(Ints kept)
+      : segment(static_cast<std::size_t>(kept[0])),
+        again(static_cast<std::size_t>(kept[1])),
+        shown(kept[2] != 0) {}
+};
 
 template <class Buffers>
-LifTrace TakeTrace(const Call& call, std::size_t segment, std::size_t again, Buffers* buffers) {
+LifTrace TakeTrace(const Call& call, const Kept& parts, Buffers* buffers) {
   const std::size_t rows = call.steps * call.batch;
   LifTrace trace = {};
-  trace.segment = segment, trace.again = again;
+  trace.segment = parts.segment, trace.again = parts.again, trace.shown = parts.shown;
   if (!call.driven)
     trace.events =
         buffers->template Next<std::uint32_t>("events", rows * EventWords(call.inputs), ffi::U32);
-  const std::size_t segments = Segments(call.steps, segment);
+  const std::size_t segments = Segments(call.steps, parts.segment);
   const std::size_t kept = segments == 0 ? 0 : (segments - 1) * call.batch;
   for (std::size_t l = 0; l < call.size(); ++l) {
     const std::size_t size = call.size_of(l);
@@ -351,7 +361,7 @@ LifTrace TakeTrace(const Call& call, std::size_t segment, std::size_t again, Buf
     trace.spikes.push_back(
         buffers->template Next<std::uint32_t>("spikes as bits", rows * WordsOf(size), ffi::U32));
     LifStateTo states = {};
-    if (segment != 0) {
+    if (parts.segment != 0) {
       states.membrane = floats("membranes at segments", kept);
       states.current = floats("input currents at segments", kept);
       if (call.has(l, kRecurrent))
@@ -359,8 +369,8 @@ LifTrace TakeTrace(const Call& call, std::size_t segment, std::size_t again, Buf
       states.spikes = floats("spikes at segments", kept);
     }
     trace.states.push_back(states);
-    trace.membranes.push_back(segment == 0 ? floats("membranes", rows - again * call.batch)
-                                           : nullptr);
+    trace.membranes.push_back(
+        parts.segment == 0 ? floats("membranes", rows - parts.again * call.batch) : nullptr);
   }
   return trace;
 }
@@ -404,9 +414,8 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
   Call call;
   if (const std::string error =
           Look(args, layers, numbers, reads, read_numbers, backward_tag, driven, &call);
-      !error.empty() || !Holds(kept, call.steps))
+      !error.empty() || !Kept::Holds(kept, call.steps))
     return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: no such trace" : error);
-  const auto segment = static_cast<std::size_t>(kept[0]), again = static_cast<std::size_t>(kept[1]);
   XlaExecutor executor(pool);
   return ForEachCopy(call, [&](std::size_t copy) -> std::string {
     Operands operands(args, call.copies, copy);
@@ -417,7 +426,7 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
         outcomes.Next<float>("spikes", call.steps * call.batch * call.size_of(call.size() - 1));
     std::vector<LifStateTo> states;
     for (std::size_t l = 0; l < call.size(); ++l) states.push_back(TakeState(call, l, &outcomes));
-    const LifTrace trace = traced ? TakeTrace(call, segment, again, &outcomes) : NoTrace(call);
+    const LifTrace trace = traced ? TakeTrace(call, Kept(kept), &outcomes) : NoTrace(call);
     if (!operands.Finish().empty()) return operands.Finish();
     if (!outcomes.Finish().empty()) return outcomes.Finish();
     MapMembranes(call, trace);
@@ -432,9 +441,8 @@ ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remainin
   Call call;
   if (const std::string error =
           Look(args, layers, numbers, reads, read_numbers, backward_tag, driven, &call);
-      !error.empty() || !Holds(kept, call.steps))
+      !error.empty() || !Kept::Holds(kept, call.steps))
     return ffi::Error::InvalidArgument(error.empty() ? "xbarax lif: no such trace" : error);
-  const auto segment = static_cast<std::size_t>(kept[0]), again = static_cast<std::size_t>(kept[1]);
   if (wanted.size() != 1 + call.size())
     return ffi::Error::InvalidArgument("xbarax lif: attributes that do not describe derivatives");
   XlaExecutor executor(pool);
@@ -444,7 +452,7 @@ ffi::Error Backward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remainin
     Outcomes outcomes(rets, call.copies, copy);
     Readers readers(call);
     const LifChain chain = TakeChain(call, &operands, &readers);
-    const LifTrace trace = TakeTrace(call, segment, again, &operands);
+    const LifTrace trace = TakeTrace(call, Kept(kept), &operands);
     LifCotangents given = {};
     LifResults results = {};
     const std::size_t last = call.size() - 1;

@@ -81,6 +81,12 @@ inline Floats Load(const float* from) {
 
 inline void Store(float* to, Floats v) { std::memcpy(to, &v, sizeof v); }
 
+// Half of the lanes.
+inline void StoreLow(float* to, Floats v) { std::memcpy(to, &v, sizeof v / 2); }
+inline void StoreHigh(float* to, Floats v) {
+  std::memcpy(to, reinterpret_cast<const char*>(&v) + sizeof v / 2, sizeof v / 2);
+}
+
 #if defined(__AVX2__) && !defined(__AVX512F__)
 // True in the first `count` lanes.
 inline __m256i First(std::size_t count) {

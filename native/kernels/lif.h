@@ -61,11 +61,11 @@ struct LifChain {
 // What the forward pass leaves for the backward one: the membranes of all steps but the first
 // `again`, which the backward pass runs again; or, where `segment` is not 0, states at the
 // beginning of each so many steps, from which it runs all segments again. Null where it is not
-// wanted. Where all membranes are there, others may look at them; else how numbers are arranged,
-// and which of the rest are written, is between the two passes, whose executors have as many
-// threads.
+// wanted. Where others look at membranes, all are there; else how numbers are arranged, and which
+// of the rest are written, is between the two passes, whose executors have as many threads.
 struct LifTrace {
   std::size_t segment = 0, again = 0;
+  bool shown = true;                   // whether others look at membranes
   std::uint32_t* events;               // (steps, batch, event words): of `xs`
   std::vector<std::uint32_t*> spikes;  // of each layer, (steps, batch, words)
   std::vector<float*> membranes;       // of each layer, (steps - again, batch, size)

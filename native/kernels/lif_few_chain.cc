@@ -87,7 +87,7 @@ struct Few {
       layers.push_back(layer);
     }
     chain = {from.steps, from.batch,    trace.segment, trace.again,
-             from.xs,    layers.data(), layers.size(), trace.again != 0};
+             from.xs,    layers.data(), layers.size(), !trace.shown};
   }
 };
 

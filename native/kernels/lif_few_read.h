@@ -21,8 +21,7 @@ namespace {
 struct ReadRoom {
   float *volts, *squares;   // (drives, lanes)
   float *sums, *variances;  // (planes · lines, lanes): currents, and those of their noise
-  float* drawn[4];          // [samples][counters]: normal numbers, four of each counter
-  float* normal;            // (planes · lines, lanes)
+  float* normal;            // (4 · counters, lanes): normal numbers, four of each counter
 };
 
 // Room for the largest of a chain's reads, forward or backward.
@@ -36,14 +35,10 @@ inline ReadRoom TakeReadRoom(const LifFewChain& c, LifFewRoom* room) {
         const std::size_t lines = tile->planes * tile->lines;
         sums = lines > sums ? lines : sums;
       }
-  const std::size_t counters = Counters(sums);
-  // Normal numbers come in whole vectors, which go beyond the last sample's.
-  const std::size_t drawn = sums == 0 ? 0 : counters + kRandomVectors;
   ReadRoom r;
   r.volts = Take(drives, room), r.squares = Take(drives, room);
   r.sums = Take(sums, room), r.variances = Take(sums, room);
-  for (float*& quarter : r.drawn) quarter = Take(drawn, room);
-  r.normal = Take(4 * counters, room);
+  r.normal = Take(4 * Counters(sums), room);
   return r;
 }
 
@@ -89,33 +84,42 @@ void MultiplyTile(const AnalogTile& t, const float* matrix, const Values& x, flo
   }
 }
 
-// Normal numbers (planes · lines, lanes), those of samples from number `first` on; any finite ones
-// for samples whose lines nothing drives, which have a power of 0, but for a few between others.
+// Normal numbers of samples from number `first` on; others, but finite ones, in lanes without a
+// sample or where nothing drives lines: both have a power of 0.
 template <std::size_t V>
 void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
                const Floats* power, const ReadRoom& room) {
+  constexpr std::size_t kHalf = kLanes / 2;
   const std::size_t quarter = Counters(t.planes * t.lines);
-  std::uint64_t driven = 0;
-  static_assert(kMostLanes <= 64);
-  for (std::size_t v = 0; v < V; ++v)
-    driven |= std::uint64_t{Differ(power[v], Floats{})} << v * kLanes;
-  const auto is_driven = [&](std::size_t sample) { return (driven >> sample & 1) != 0; };
-  const std::size_t near = 2 * kLanes / quarter;  // so many samples between others are drawn, too
-  for (std::size_t begin = 0, end; begin < samples; begin = end) {
-    end = begin + 1;
-    if (!is_driven(begin)) continue;
-    for (std::size_t b = end; b < samples && b <= end + near; ++b)
-      if (is_driven(b)) end = b + 1;
-    const std::size_t at = begin * quarter;
-    ForEachQuadruples(key, static_cast<std::uint64_t>(first + begin) * quarter,
-                      (end - begin) * quarter,
+  const auto apart = static_cast<std::uint32_t>(quarter);
+  for (std::size_t v = 0; v < V; ++v) {
+    if (Differ(power[v], Floats{}) == 0) continue;
+    const std::uint64_t start = static_cast<std::uint64_t>(first + v * kLanes) * quarter;
+    const auto row = [&](std::size_t n) { return room.normal + (n * V + v) * kLanes; };
+    if (quarter == 1 || samples > v * kLanes + kHalf) {
+      ForEachQuadruples(KeyWords(key, LaneNumbers(apart)), start, 1, quarter,
+                        [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+                          for (std::size_t q = 0; q < 4; ++q)
+                            for (std::size_t k = 0; k < vectors; ++k)
+                              Store(row(q * quarter + i + k), numbers[q][k]);
+                        });
+      continue;
+    }
+    // Half of the lanes have samples: the others draw for the same, from this counter on.
+    const std::size_t middle = (quarter + 1) / 2;
+    Words lanes = LaneNumbers(apart);
+    for (std::size_t lane = kHalf; lane < kLanes; ++lane)
+      lanes[lane] = lanes[lane - kHalf] + static_cast<std::uint32_t>(middle);
+    ForEachQuadruples(KeyWords(key, lanes), start, 1, middle,
                       [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
                         for (std::size_t q = 0; q < 4; ++q)
-                          std::memcpy(room.drawn[q] + at + i, numbers[q], vectors * sizeof(Floats));
+                          for (std::size_t k = 0; k < vectors; ++k) {
+                            const std::size_t at = i + k, other = at + middle;
+                            StoreLow(row(q * quarter + at), numbers[q][k]);
+                            if (other < quarter) StoreHigh(row(q * quarter + other), numbers[q][k]);
+                          }
                       });
   }
-  for (std::size_t q = 0; q < 4; ++q)
-    ToLanes<V>(room.drawn[q], samples, quarter, room.normal + q * quarter * V * kLanes);
 }
 
 // Adds noise to the currents of one vector of a plane's lines, from number `first` of the room's

@@ -85,17 +85,6 @@ inline void Pairs(const Words* bits, Floats* first, Floats* second) {
   steps.End(first, second);
 }
 
-// The same, and both words of half as many counters from `start` on, which takes less time
-// together: chains of the former wait for results, the latter need every unit.
-template <std::size_t V>
-[[gnu::always_inline]] inline void PairsAndBits(const Words* bits, Floats* first, Floats* second,
-                                                const KeyWords& words, std::uint64_t start,
-                                                Words* x, Words* y) {
-  PairSteps<V> steps(bits);
-  words.GetBoth<V / 2>(start, x, y, [&](auto round) { steps.template Step<round.value>(); });
-  steps.End(first, second);
-}
-
 // Four numbers of each counter, in that order.
 using Quadruples = Floats[4][kRandomVectors];
 
@@ -105,39 +94,60 @@ inline void SomeQuadruples(const Words* x, const Words* y, Quadruples to) {
   Pairs<V>(y, to[2], to[3]);
 }
 
-// Calls body(place, vectors, numbers) for `count` counters of a key, from `start` on, some vectors
-// at a time.
+// The pairs of V vectors of words, and both words of half as many counters, which takes less time
+// together: chains of the former wait for results, the latter need every unit.
+template <std::size_t V>
+[[gnu::always_inline]] inline void PairsAndBits(const Words* bits, Floats* first, Floats* second,
+                                                const KeyWords& words, std::uint64_t start,
+                                                std::uint32_t step, Words* x, Words* y) {
+  PairSteps<V> steps(bits);
+  words.GetBoth<V / 2>(start, step, x, y, [&](auto round) { steps.template Step<round.value>(); });
+  steps.End(first, second);
+}
+
+// Calls body(number, vectors, numbers) for `count` vectors of counters, whose first ones are `step`
+// apart from `start` on, some vectors at a time.
 template <class Body>
-inline void ForEachQuadruples(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
-  constexpr std::size_t V = kRandomVectors, kHalf = V / 2, kBlock = V * kLanes;
-  const KeyWords words(key);
+inline void ForEachQuadruples(const KeyWords& words, std::uint64_t start, std::uint32_t step,
+                              std::size_t count, Body body) {
+  constexpr std::size_t V = kRandomVectors, kHalf = V / 2;
+  const auto at = [&](std::size_t v) { return start + std::uint64_t{step} * v; };
   Words x[V], y[V];
   Quadruples numbers;
   std::size_t done = 0;
-  if (count > kHalf * kLanes) {
-    words.GetBoth<V>(start, x, y);
-    for (; done + kBlock + kHalf * kLanes < count; done += kBlock) {
-      const std::uint64_t next = start + done + kBlock;
+  if (count > kHalf) {
+    words.GetBoth<V>(start, step, x, y);
+    for (; done + V + kHalf < count; done += V) {
       Words next_x[V], next_y[V];
-      PairsAndBits<V>(x, numbers[0], numbers[1], words, next, next_x, next_y);
-      PairsAndBits<V>(y, numbers[2], numbers[3], words, next + kHalf * kLanes, next_x + kHalf,
+      PairsAndBits<V>(x, numbers[0], numbers[1], words, at(done + V), step, next_x, next_y);
+      PairsAndBits<V>(y, numbers[2], numbers[3], words, at(done + V + kHalf), step, next_x + kHalf,
                       next_y + kHalf);
       body(done, V, numbers);
       for (std::size_t v = 0; v < V; ++v) x[v] = next_x[v], y[v] = next_y[v];
     }
     SomeQuadruples<V>(x, y, numbers);
-    body(done, V, numbers);
-    done += kBlock;
+    body(done, count - done < V ? count - done : V, numbers);
+    done += V;
   }
-  if (done + kLanes < count) {
-    words.GetBoth<2>(start + done, x, y);
+  if (done + 1 < count) {
+    words.GetBoth<2>(at(done), step, x, y);
     SomeQuadruples<2>(x, y, numbers);
     body(done, 2, numbers);
   } else if (done < count) {
-    words.GetBoth<1>(start + done, x, y);
+    words.GetBoth<1>(at(done), step, x, y);
     SomeQuadruples<1>(x, y, numbers);
     body(done, 1, numbers);
   }
+}
+
+// The same for counters that follow one another: body(place, vectors, numbers), whole vectors of
+// them, which go beyond the last.
+template <class Body>
+inline void ForEachQuadruples(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
+  ForEachQuadruples(KeyWords(key), start, kLanes, (count + kLanes - 1) / kLanes,
+                    [&](std::size_t v, std::size_t vectors, const Quadruples& numbers) {
+                      body(v * kLanes, vectors, numbers);
+                    });
 }
 
 }  // namespace

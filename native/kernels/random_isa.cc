@@ -51,7 +51,7 @@ void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to
     for (; done + kBlock + 2 * kLanes < count; done += kBlock) {
       NormalSteps<V> steps(bits);
       Words x[V], y[V];
-      words.GetBoth<V>(start + done + kBlock, x, y,
+      words.GetBoth<V>(start + done + kBlock, kLanes, x, y,
                        [&](auto round) { steps.template Step<round.value>(); });
       steps.End(numbers);
       PutSome(numbers, V, kBlock, to + done);

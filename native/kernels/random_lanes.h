@@ -28,35 +28,48 @@ inline Floats Sqrt(Floats x) {
 #endif
 }
 
+// Numbers of lanes, so far apart.
+inline Words LaneNumbers(std::uint32_t apart = 1) {
+  Words numbers;
+  for (std::size_t lane = 0; lane < kLanes; ++lane)
+    numbers[lane] = static_cast<std::uint32_t>(lane) * apart;
+  return numbers;
+}
+
 // The words of a key: two of each counter, of whose both jax.random takes the xor.
 class KeyWords {
  public:
-  explicit KeyWords(RandomKey key)
-      : keys_(Words{} + key.first, Words{} + key.second), first_(key.first), second_(key.second) {
+  // A vector's counters are its first one and what it has in each lane besides.
+  explicit KeyWords(RandomKey key, Words lanes = LaneNumbers())
+      : keys_(Words{} + key.first, Words{} + key.second),
+        counters_(lanes + key.second),
+        first_(key.first),
+        second_(key.second) {
     for (std::size_t lane = 0; lane < kLanes; ++lane)
-      counters_[lane] = static_cast<std::uint32_t>(lane) + key.second;
+      span_ = lanes[lane] > span_ ? lanes[lane] : span_;
   }
 
   // Those of counters from `start` on.
   template <std::size_t V>
   [[gnu::always_inline]] void Get(std::uint64_t start, Words* bits) const {
     Words x[V], y[V];
-    GetBoth<V>(start, x, y);
+    GetBoth<V>(start, kLanes, x, y);
     for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
   }
 
-  // The same before they are joined. For `beside` see Rounds.
+  // The same before they are joined, of vectors whose first counters are `step` apart. For `beside`
+  // see Rounds.
   template <std::size_t V, class Beside = Nothing>
-  [[gnu::always_inline]] void GetBoth(std::uint64_t start, Words* first, Words* second,
-                                      Beside beside = {}) const {
+  [[gnu::always_inline]] void GetBoth(std::uint64_t start, std::uint32_t step, Words* first,
+                                      Words* second, Beside beside = {}) const {
     const std::uint32_t low = static_cast<std::uint32_t>(start);
     const std::uint32_t high = static_cast<std::uint32_t>(start >> 32);
     Words x[V], y[V];  // of its own, in registers
     for (std::size_t v = 0; v < V; ++v) {
       x[v] = Words{} + (first_ + high);
-      y[v] = counters_ + (low + static_cast<std::uint32_t>(v * kLanes));
+      y[v] = counters_ + (low + static_cast<std::uint32_t>(v) * step);
     }
-    if (low > ~std::uint32_t{V * kLanes - 1})  // hardly ever
+    if (low > ~(span_ + static_cast<std::uint32_t>(V - 1) * step))  // hardly ever
       for (std::size_t v = 0; v < V; ++v) x[v] += BitCast<Words>(y[v] - second_ < low) & 1u;
     Rounds<V>(keys_, x, y, beside);
     for (std::size_t v = 0; v < V; ++v) first[v] = x[v], second[v] = y[v];
@@ -65,7 +78,7 @@ class KeyWords {
  private:
   ThreefryKeys<Words> keys_;
   Words counters_;
-  std::uint32_t first_, second_;
+  std::uint32_t first_, second_, span_ = 0;
 };
 
 // 23 bits as the fraction of a number in [1, 2), less 1.

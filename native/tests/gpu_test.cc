@@ -70,7 +70,8 @@ void LayersAreThoseOfChains(const Sizes& s, int reset, bool recurrent, bool deta
   Floats spikes(rows), membranes(rows), drive_bar(rows), no_weights(weights), bias_bar(bias);
   std::vector<std::uint32_t> bits(static_cast<std::size_t>(s.time) * s.batch * WordsOf(n));
   State end = start, start_bar = start;
-  const LifTrace trace = {0, 0, nullptr, {bits.data()}, {membranes.data()}, {end.To<LifStateTo>()}};
+  const LifTrace trace = {
+      0, 0, true, nullptr, {bits.data()}, {membranes.data()}, {end.To<LifStateTo>()}};
   test::Nobody nobody;
   LifForward(chain, spikes.data(), {end.To<LifStateTo>()}, trace, nobody);
   const LifCotangents given = {

@@ -114,17 +114,22 @@ void Same(const Floats& found, const Floats& expected, bool levels) {
   CHECK(apart <= found.size() / 20);
 }
 
-void SameResults(const Problem& found, const Problem& expected, bool levels) {
-  CHECK(found.spikes == expected.spikes || levels);
+void SameGradients(const Problem& found, const Problem& expected, bool levels) {
   Same(found.xs_gradient, expected.xs_gradient, levels);
-  for (std::size_t l = 0; l < found.chain.layers.size(); ++l) {
-    Same(found.membranes[l], expected.membranes[l], levels);
+  for (std::size_t l = 0; l < found.chain.layers.size(); ++l)
     for (std::size_t k = 0; k < 4; ++k) {
-      Same(found.ends[l][k], expected.ends[l][k], levels);
       Same(found.gradients[l][k], expected.gradients[l][k], levels);
       Same(found.state_gradients[l][k], expected.state_gradients[l][k], levels);
     }
+}
+
+void SameResults(const Problem& found, const Problem& expected, bool levels) {
+  CHECK(found.spikes == expected.spikes || levels);
+  for (std::size_t l = 0; l < found.chain.layers.size(); ++l) {
+    Same(found.membranes[l], expected.membranes[l], levels);
+    for (std::size_t k = 0; k < 4; ++k) Same(found.ends[l][k], expected.ends[l][k], levels);
   }
+  SameGradients(found, expected, levels);
 }
 
 template <class Change>
@@ -134,14 +139,17 @@ void Compare(const LifLoops& loops, const Settings& s, const Chip& chip, std::si
   LifLoops rows = loops;
   rows.few = nullptr;
   test::Nobody executor;
-  Problem found(s, steps, batch, sizes, seed, rate), expected(s, steps, batch, sizes, seed, rate);
-  Arrays of_found(chip, seed), of_expected(chip, seed);
-  of_found.Replace(&found), of_expected.Replace(&expected);
-  change(&found), change(&expected);
+  Problem found(s, steps, batch, sizes, seed, rate), expected(s, steps, batch, sizes, seed, rate),
+      unseen(s, steps, batch, sizes, seed, rate);
+  Arrays of_found(chip, seed), of_expected(chip, seed), of_unseen(chip, seed);
+  of_found.Replace(&found), of_expected.Replace(&expected), of_unseen.Replace(&unseen);
+  change(&found), change(&expected), change(&unseen);
   CHECK(lif::AreFew(found.chain, loops) && !lif::AreFew(expected.chain, rows));
   found.Run(executor, loops);
   expected.Run(executor, rows);
   SameResults(found, expected, chip.dac_bits != 0 || chip.adc_bits != 0);
+  unseen.Run(executor, loops, 0, 0, false);
+  SameGradients(unseen, found, false);
 }
 
 const auto kAsItIs = [](Problem*) {};

@@ -111,8 +111,11 @@ struct Problem {
   }
 
   void Run(Executor& executor, const LifLoops& loops = BestLifLoops(), std::size_t segment = 0,
-           std::size_t again = 0) {
-    LifTrace trace = {segment, again, chain.driven() ? nullptr : events.data(), {}, {}, {}};
+           std::size_t again = 0, bool shown = true) {
+    LifTrace trace = {};
+    trace.segment = segment, trace.again = again;
+    trace.shown = shown && segment == 0 && again == 0;
+    if (!chain.driven()) trace.events = events.data();
     std::vector<std::vector<Floats>> kept;  // so that they stay where they are
     const std::size_t segments = std::max<std::size_t>(1, Segments(chain.steps, segment));
     kept.resize(chain.layers.size());

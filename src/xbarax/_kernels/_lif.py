@@ -112,10 +112,13 @@ class LifKept(NamedTuple):
     Attributes:
       segment: the steps of a segment, of which only the first state is kept; 0: there are none.
       again: the steps at the beginning whose membranes are not kept.
+      shown: whether others look at the membranes, of which there are all then; else how they are
+        arranged is between the kernels.
     """
 
     segment: int
     again: int
+    shown: bool
 
 
 _SEGMENT = 16
@@ -140,8 +143,8 @@ def lif_kept(layers: Sequence[LifLayer], xs: Any) -> LifKept:
     time, batch, _ = xs.shape
     kept = 4 * time * batch * sum(layer.size for layer in layers)
     if kept > _MOST_MEMBRANES and time > 2 * _SEGMENT:
-        return LifKept(_SEGMENT, 0)
-    return LifKept(0, time // _AGAIN)
+        return LifKept(_SEGMENT, 0, shown=False)
+    return LifKept(0, time // _AGAIN, shown=False)
 
 
 def lif_trace(layers: Sequence[LifLayer], xs: Any, driven: bool, kept: LifKept) -> LifTrace:

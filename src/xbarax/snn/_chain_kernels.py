@@ -87,8 +87,8 @@ def run_natively(chain: Chain, record: bool, traced: bool, *operands: Any) -> An
 
 def _kept(chain: Chain, record: bool, xs: Array) -> _kernels.LifKept:
     """What of the membranes is kept for the backward pass, which runs other steps again."""
-    if record or chain.reads:
-        return _kernels.LifKept(0, 0)  # they are there anyway, or reads cost more than memory
+    if record or chain.reads:  # they are there anyway, or reads cost more than memory
+        return _kernels.LifKept(0, 0, shown=record)
     return _kernels.lif_kept(list(map(described, chain.layers)), xs)
 
 
