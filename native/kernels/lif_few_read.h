@@ -21,6 +21,7 @@ namespace {
 struct ReadRoom {
   float *volts, *squares;   // (drives, lanes)
   float *sums, *variances;  // (planes · lines, lanes): currents, and those of their noise
+  float* counters;          // vectors of random counters, from a read's first on
   float* normal;            // (4 · counters, lanes): normal numbers, four of each counter
 };
 
@@ -38,6 +39,7 @@ inline ReadRoom TakeReadRoom(const LifFewChain& c, LifFewRoom* room) {
   ReadRoom r;
   r.volts = Take(drives, room), r.squares = Take(drives, room);
   r.sums = Take(sums, room), r.variances = Take(sums, room);
+  r.counters = Take(sums == 0 ? 0 : Counters(sums) + kRandomVectors, room);
   r.normal = Take(4 * Counters(sums), room);
   return r;
 }
@@ -91,35 +93,62 @@ void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_
                const Floats* power, const ReadRoom& room) {
   constexpr std::size_t kHalf = kLanes / 2;
   const std::size_t quarter = Counters(t.planes * t.lines);
-  const auto apart = static_cast<std::uint32_t>(quarter);
-  for (std::size_t v = 0; v < V; ++v) {
+  Words lanes;
+  for (std::size_t lane = 0; lane < kLanes; ++lane)
+    lanes[lane] = static_cast<std::uint32_t>(lane * quarter);
+  std::size_t count = 0;
+  const auto add = [&](std::size_t v, Words from) {
+    from += static_cast<std::uint32_t>(v * kLanes * quarter);
+    Store(room.counters + count++ * kLanes, BitCast<Floats>(from));
+  };
+  // Where half of the lanes have samples, the others draw for the same, from this counter on.
+  const std::size_t middle = (quarter + 1) / 2;
+  const bool halved = quarter > 1 && samples <= (V - 1) * kLanes + kHalf;
+  const std::size_t whole = halved ? V - 1 : V;
+  std::size_t driven[V], n_driven = 0;
+  for (std::size_t v = 0; v < whole; ++v) {
     if (Differ(power[v], Floats{}) == 0) continue;
-    const std::uint64_t start = static_cast<std::uint64_t>(first + v * kLanes) * quarter;
-    const auto row = [&](std::size_t n) { return room.normal + (n * V + v) * kLanes; };
-    if (quarter == 1 || samples > v * kLanes + kHalf) {
-      ForEachQuadruples(KeyWords(key, LaneNumbers(apart)), start, 1, quarter,
-                        [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
-                          for (std::size_t q = 0; q < 4; ++q)
-                            for (std::size_t k = 0; k < vectors; ++k)
-                              Store(row(q * quarter + i + k), numbers[q][k]);
-                        });
-      continue;
-    }
-    // Half of the lanes have samples: the others draw for the same, from this counter on.
-    const std::size_t middle = (quarter + 1) / 2;
-    Words lanes = LaneNumbers(apart);
+    driven[n_driven++] = v;
+    for (std::size_t i = 0; i < quarter; ++i) add(v, lanes + static_cast<std::uint32_t>(i));
+  }
+  const std::size_t wholes = count;
+  if (halved && Differ(power[V - 1], Floats{}) != 0) {
     for (std::size_t lane = kHalf; lane < kLanes; ++lane)
       lanes[lane] = lanes[lane - kHalf] + static_cast<std::uint32_t>(middle);
-    ForEachQuadruples(KeyWords(key, lanes), start, 1, middle,
-                      [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
-                        for (std::size_t q = 0; q < 4; ++q)
-                          for (std::size_t k = 0; k < vectors; ++k) {
-                            const std::size_t at = i + k, other = at + middle;
-                            StoreLow(row(q * quarter + at), numbers[q][k]);
-                            if (other < quarter) StoreHigh(row(q * quarter + other), numbers[q][k]);
-                          }
-                      });
+    for (std::size_t i = 0; i < middle; ++i) add(V - 1, lanes + static_cast<std::uint32_t>(i));
   }
+  const auto most = static_cast<std::uint32_t>((V * kLanes + 1) * quarter);
+  const Tabled counters(static_cast<std::uint64_t>(first) * quarter, room.counters, most);
+  const auto row = [&](std::size_t i, std::size_t v) { return room.normal + (i * V + v) * kLanes; };
+  const KeyWords words(key);
+  if (t.planes * t.lines <= 2) {  // the first words' are enough
+    for (std::size_t n = 0; n < count; n += 2) {
+      Words x[2], y[2];
+      Floats numbers[2][2];
+      words.GetBoth<2>(counters, n, x, y);
+      Pairs<2>(x, numbers[0], numbers[1]);
+      for (std::size_t k = 0; k < 2 && n + k < count; ++k)
+        for (std::size_t q = 0; q < 2; ++q) Store(row(q, driven[n + k]), numbers[q][k]);
+    }
+    return;
+  }
+  std::size_t i = 0, at = 0;
+  const auto put = [&](std::size_t n, std::size_t k, const Quadruples& numbers) {
+    if (n < wholes) {
+      for (std::size_t q = 0; q < 4; ++q) Store(row(q * quarter + i, driven[at]), numbers[q][k]);
+      if (++i == quarter) i = 0, ++at;
+      return;
+    }
+    for (std::size_t q = 0; q < 4; ++q) {
+      StoreLow(row(q * quarter + i, V - 1), numbers[q][k]);
+      if (i + middle < quarter) StoreHigh(row(q * quarter + i + middle, V - 1), numbers[q][k]);
+    }
+    ++i;
+  };
+  ForEachQuadruples(words, counters, count,
+                    [&](std::size_t n, std::size_t vectors, const Quadruples& numbers) {
+                      for (std::size_t k = 0; k < vectors; ++k) put(n + k, k, numbers);
+                    });
 }
 
 // Adds noise to the currents of one vector of a plane's lines, from number `first` of the room's

@@ -94,33 +94,33 @@ inline void SomeQuadruples(const Words* x, const Words* y, Quadruples to) {
   Pairs<V>(y, to[2], to[3]);
 }
 
-// The pairs of V vectors of words, and both words of half as many counters, which takes less time
-// together: chains of the former wait for results, the latter need every unit.
-template <std::size_t V>
+// The pairs of V vectors of words, and both words of half as many vectors of counters from number n
+// on, which takes less time together: chains of the former wait for results, the latter need every
+// unit.
+template <std::size_t V, class Counters>
 [[gnu::always_inline]] inline void PairsAndBits(const Words* bits, Floats* first, Floats* second,
-                                                const KeyWords& words, std::uint64_t start,
-                                                std::uint32_t step, Words* x, Words* y) {
+                                                const KeyWords& words, const Counters& counters,
+                                                std::size_t n, Words* x, Words* y) {
   PairSteps<V> steps(bits);
-  words.GetBoth<V / 2>(start, step, x, y, [&](auto round) { steps.template Step<round.value>(); });
+  words.GetBoth<V / 2>(counters, n, x, y, [&](auto round) { steps.template Step<round.value>(); });
   steps.End(first, second);
 }
 
-// Calls body(number, vectors, numbers) for `count` vectors of counters, whose first ones are `step`
-// apart from `start` on, some vectors at a time.
-template <class Body>
-inline void ForEachQuadruples(const KeyWords& words, std::uint64_t start, std::uint32_t step,
-                              std::size_t count, Body body) {
+// Calls body(n, vectors, numbers) for `count` vectors of counters, some from number n on at a time.
+// Counters of up to kRandomVectors - 1 more are looked at.
+template <class Counters, class Body>
+inline void ForEachQuadruples(const KeyWords& words, const Counters& counters, std::size_t count,
+                              Body body) {
   constexpr std::size_t V = kRandomVectors, kHalf = V / 2;
-  const auto at = [&](std::size_t v) { return start + std::uint64_t{step} * v; };
   Words x[V], y[V];
   Quadruples numbers;
   std::size_t done = 0;
   if (count > kHalf) {
-    words.GetBoth<V>(start, step, x, y);
+    words.GetBoth<V>(counters, 0, x, y);
     for (; done + V + kHalf < count; done += V) {
       Words next_x[V], next_y[V];
-      PairsAndBits<V>(x, numbers[0], numbers[1], words, at(done + V), step, next_x, next_y);
-      PairsAndBits<V>(y, numbers[2], numbers[3], words, at(done + V + kHalf), step, next_x + kHalf,
+      PairsAndBits<V>(x, numbers[0], numbers[1], words, counters, done + V, next_x, next_y);
+      PairsAndBits<V>(y, numbers[2], numbers[3], words, counters, done + V + kHalf, next_x + kHalf,
                       next_y + kHalf);
       body(done, V, numbers);
       for (std::size_t v = 0; v < V; ++v) x[v] = next_x[v], y[v] = next_y[v];
@@ -130,11 +130,11 @@ inline void ForEachQuadruples(const KeyWords& words, std::uint64_t start, std::u
     done += V;
   }
   if (done + 1 < count) {
-    words.GetBoth<2>(at(done), step, x, y);
+    words.GetBoth<2>(counters, done, x, y);
     SomeQuadruples<2>(x, y, numbers);
     body(done, 2, numbers);
   } else if (done < count) {
-    words.GetBoth<1>(at(done), step, x, y);
+    words.GetBoth<1>(counters, done, x, y);
     SomeQuadruples<1>(x, y, numbers);
     body(done, 1, numbers);
   }
@@ -144,9 +144,9 @@ inline void ForEachQuadruples(const KeyWords& words, std::uint64_t start, std::u
 // them, which go beyond the last.
 template <class Body>
 inline void ForEachQuadruples(RandomKey key, std::uint64_t start, std::size_t count, Body body) {
-  ForEachQuadruples(KeyWords(key), start, kLanes, (count + kLanes - 1) / kLanes,
-                    [&](std::size_t v, std::size_t vectors, const Quadruples& numbers) {
-                      body(v * kLanes, vectors, numbers);
+  ForEachQuadruples(KeyWords(key), Consecutive(start), (count + kLanes - 1) / kLanes,
+                    [&](std::size_t n, std::size_t vectors, const Quadruples& numbers) {
+                      body(n * kLanes, vectors, numbers);
                     });
 }
 

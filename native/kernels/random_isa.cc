@@ -13,24 +13,26 @@ namespace {
 
 // Up to V vectors of numbers.
 template <std::size_t V>
-inline void SomeUniform(const KeyWords& words, std::uint64_t start, std::size_t count, float* to) {
+inline void SomeUniform(const KeyWords& words, const Consecutive& counters, std::size_t done,
+                        std::size_t count, float* to) {
   Words bits[V];
   Floats numbers[V];
-  words.Get<V>(start, bits);
+  words.Get<V>(counters, done / kLanes, bits);
   for (std::size_t v = 0; v < V; ++v) numbers[v] = Uniform(bits[v]);
-  std::memcpy(to, numbers, count * sizeof(float));
+  const std::size_t some = count - done < V * kLanes ? count - done : V * kLanes;
+  std::memcpy(to + done, numbers, some * sizeof(float));
 }
 
 void FillUniform(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
   constexpr std::size_t kBlock = kRandomVectors * kLanes;
   const KeyWords words(key);
+  const Consecutive counters(start);
   std::size_t done = 0;
   for (; done + kBlock <= count; done += kBlock)
-    SomeUniform<kRandomVectors>(words, start + done, kBlock, to + done);
+    SomeUniform<kRandomVectors>(words, counters, done, count, to);
   for (; done + kLanes < count; done += 2 * kLanes)
-    SomeUniform<2>(words, start + done, count - done < 2 * kLanes ? count - done : 2 * kLanes,
-                   to + done);
-  if (done < count) SomeUniform<1>(words, start + done, count - done, to + done);
+    SomeUniform<2>(words, counters, done, count, to);
+  if (done < count) SomeUniform<1>(words, counters, done, count, to);
 }
 
 // The first `count` of some vectors of numbers.
@@ -43,15 +45,16 @@ inline void PutSome(const Floats* numbers, std::size_t vectors, std::size_t coun
 void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to) {
   constexpr std::size_t V = kRandomVectors, kBlock = V * kLanes;
   const KeyWords words(key);
+  const Consecutive counters(start);
   Words bits[V];
   Floats numbers[V];
   std::size_t done = 0;
   if (count > 2 * kLanes) {
-    words.Get<V>(start, bits);
+    words.Get<V>(counters, 0, bits);
     for (; done + kBlock + 2 * kLanes < count; done += kBlock) {
       NormalSteps<V> steps(bits);
       Words x[V], y[V];
-      words.GetBoth<V>(start + done + kBlock, kLanes, x, y,
+      words.GetBoth<V>(counters, (done + kBlock) / kLanes, x, y,
                        [&](auto round) { steps.template Step<round.value>(); });
       steps.End(numbers);
       PutSome(numbers, V, kBlock, to + done);
@@ -62,11 +65,11 @@ void FillNormal(RandomKey key, std::uint64_t start, std::size_t count, float* to
     done += kBlock;
   }
   if (done + kLanes < count) {
-    words.Get<2>(start + done, bits);
+    words.Get<2>(counters, done / kLanes, bits);
     Normal<2>(bits, numbers);
     PutSome(numbers, 2, count - done, to + done);
   } else if (done < count) {
-    words.Get<1>(start + done, bits);
+    words.Get<1>(counters, done / kLanes, bits);
     Normal<1>(bits, numbers);
     PutSome(numbers, 1, count - done, to + done);
   }

@@ -28,48 +28,76 @@ inline Floats Sqrt(Floats x) {
 #endif
 }
 
-// Numbers of lanes, so far apart.
-inline Words LaneNumbers(std::uint32_t apart = 1) {
-  Words numbers;
-  for (std::size_t lane = 0; lane < kLanes; ++lane)
-    numbers[lane] = static_cast<std::uint32_t>(lane) * apart;
-  return numbers;
-}
+// Vectors of counters. Number n has `start(n)` and, in each lane, what `lanes` says from there on,
+// of which `span` is the most in `vectors` ones.
+
+// Those that follow one another.
+class Consecutive {
+ public:
+  explicit Consecutive(std::uint64_t start) : start_(start) {
+    for (std::size_t lane = 0; lane < kLanes; ++lane)
+      lanes_[lane] = static_cast<std::uint32_t>(lane);
+  }
+
+  std::uint64_t start(std::size_t n) const { return start_ + n * kLanes; }
+  // `from` + the lanes of the vector `behind` ones after number n.
+  Words lanes(std::size_t, std::size_t behind, std::uint32_t from) const {
+    return lanes_ + (from + static_cast<std::uint32_t>(behind * kLanes));
+  }
+  std::uint32_t span(std::size_t vectors) const {
+    return static_cast<std::uint32_t>(vectors * kLanes - 1);
+  }
+
+ private:
+  std::uint64_t start_;
+  Words lanes_;
+};
+
+// Those of a table.
+class Tabled {
+ public:
+  Tabled(std::uint64_t start, const float* table, std::uint32_t most)
+      : start_(start), table_(table), most_(most) {}
+
+  std::uint64_t start(std::size_t) const { return start_; }
+  Words lanes(std::size_t n, std::size_t behind, std::uint32_t from) const {
+    return BitCast<Words>(Load(table_ + (n + behind) * kLanes)) + from;
+  }
+  std::uint32_t span(std::size_t) const { return most_; }
+
+ private:
+  std::uint64_t start_;
+  const float* table_;
+  std::uint32_t most_;
+};
 
 // The words of a key: two of each counter, of whose both jax.random takes the xor.
 class KeyWords {
  public:
-  // A vector's counters are its first one and what it has in each lane besides.
-  explicit KeyWords(RandomKey key, Words lanes = LaneNumbers())
-      : keys_(Words{} + key.first, Words{} + key.second),
-        counters_(lanes + key.second),
-        first_(key.first),
-        second_(key.second) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane)
-      span_ = lanes[lane] > span_ ? lanes[lane] : span_;
-  }
+  explicit KeyWords(RandomKey key)
+      : keys_(Words{} + key.first, Words{} + key.second), first_(key.first), second_(key.second) {}
 
-  // Those of counters from `start` on.
+  // Those of V vectors of counters from number n on.
   template <std::size_t V>
-  [[gnu::always_inline]] void Get(std::uint64_t start, Words* bits) const {
+  [[gnu::always_inline]] void Get(const Consecutive& counters, std::size_t n, Words* bits) const {
     Words x[V], y[V];
-    GetBoth<V>(start, kLanes, x, y);
+    GetBoth<V>(counters, n, x, y);
     for (std::size_t v = 0; v < V; ++v) bits[v] = x[v] ^ y[v];
   }
 
-  // The same before they are joined, of vectors whose first counters are `step` apart. For `beside`
-  // see Rounds.
-  template <std::size_t V, class Beside = Nothing>
-  [[gnu::always_inline]] void GetBoth(std::uint64_t start, std::uint32_t step, Words* first,
+  // The same before they are joined. For `beside` see Rounds.
+  template <std::size_t V, class Counters, class Beside = Nothing>
+  [[gnu::always_inline]] void GetBoth(const Counters& counters, std::size_t n, Words* first,
                                       Words* second, Beside beside = {}) const {
+    const std::uint64_t start = counters.start(n);
     const std::uint32_t low = static_cast<std::uint32_t>(start);
     const std::uint32_t high = static_cast<std::uint32_t>(start >> 32);
     Words x[V], y[V];  // of its own, in registers
     for (std::size_t v = 0; v < V; ++v) {
       x[v] = Words{} + (first_ + high);
-      y[v] = counters_ + (low + static_cast<std::uint32_t>(v) * step);
+      y[v] = counters.lanes(n, v, low + second_);
     }
-    if (low > ~(span_ + static_cast<std::uint32_t>(V - 1) * step))  // hardly ever
+    if (low > ~counters.span(V))  // hardly ever
       for (std::size_t v = 0; v < V; ++v) x[v] += BitCast<Words>(y[v] - second_ < low) & 1u;
     Rounds<V>(keys_, x, y, beside);
     for (std::size_t v = 0; v < V; ++v) first[v] = x[v], second[v] = y[v];
@@ -77,8 +105,7 @@ class KeyWords {
 
  private:
   ThreefryKeys<Words> keys_;
-  Words counters_;
-  std::uint32_t first_, second_, span_ = 0;
+  std::uint32_t first_, second_;
 };
 
 // 23 bits as the fraction of a number in [1, 2), less 1.
