@@ -1,8 +1,11 @@
 """What all tests share."""
 
+import atexit
 import gc
 import os
+import shutil
 import sys
+import tempfile
 import threading
 from importlib import metadata
 
@@ -19,6 +22,15 @@ _QUICKLY = ["--xla_backend_optimization_level=0", "--xla_cpu_parallel_codegen_sp
 if metadata.version("jax").startswith("0.10."):  # later ones do not know it
     _QUICKLY.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(_QUICKLY))
+
+# What one test has compiled is there for the others, in all workers and in processes that tests
+# start, for as long as this run takes: a fifth of the tests' time. Workers inherit the folder.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _programs = tempfile.mkdtemp(prefix="xbarax-tests-programs-")
+    atexit.register(shutil.rmtree, _programs, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 # Every annotation in the package is checked at run time. It must happen before anything imports the
 # package, so nothing here does so at the top.
