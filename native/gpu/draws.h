@@ -77,11 +77,11 @@ static inline float GpuNormal(unsigned bits) {
   return 1.41421356f * sum * x;
 }
 
-// Both numbers of a word's pair.
-static inline void GpuPair(unsigned word, float* first, float* second) {
+// Both numbers of a word's pair; `other` is the other word of its counter.
+static inline void GpuPair(unsigned word, unsigned other, float* first, float* second) {
   const float u = static_cast<float>(2 * (word & 0xfffffu) + 1) * 0x1p-21f;
-  const float angle =
-      static_cast<float>(2 * ((word >> 20) & 0x3ffu) + 1) * 7.66990394e-4f;  // pi / 2^12
+  const unsigned fraction = ((word >> 7) & 0x7fe000u) | (other & 0x1ffeu) | 1u;
+  const float angle = static_cast<float>(fraction) * 1.87253514e-7f;  // pi / 2^24
   const float length = XBARAX_SQRT(-2.0f * XBARAX_LOG(u));
   const float x = length * XBARAX_COS(angle), y = length * XBARAX_SIN(angle);
   *first = word >> 31 ? -x : x;
@@ -101,8 +101,8 @@ static inline void RunGpuDrawPairs(const GpuDrawPairs& d, long long at) {
   unsigned x = static_cast<unsigned>(counter >> 32), y = static_cast<unsigned>(counter);
   GpuThreefry(d.keys + 2 * (line / d.lines), &x, &y);
   float numbers[4];
-  GpuPair(x, numbers, numbers + 1);
-  GpuPair(y, numbers + 2, numbers + 3);
+  GpuPair(x, y, numbers, numbers + 1);
+  GpuPair(y, x, numbers + 2, numbers + 3);
   XBARAX_UNROLL
   for (int q = 0; q < 4; ++q)
     if (const long long i = q * quarter + place; i < d.line) d.to[line * d.line + i] = numbers[q];

@@ -87,7 +87,7 @@ void MultiplyTile(const AnalogTile& t, const float* matrix, const Values& x, flo
 }
 
 // Normal numbers of samples from number `first` on; others, but finite ones, in lanes without a
-// sample or where nothing drives lines: both have a power of 0.
+// sample, of which nothing is kept, or where nothing drives lines, which have a power of 0.
 template <std::size_t V>
 void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
                const Floats* power, const ReadRoom& room) {
@@ -126,7 +126,7 @@ void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_
       Words x[2], y[2];
       Floats numbers[2][2];
       words.GetBoth<2>(counters, n, x, y);
-      Pairs<2>(x, numbers[0], numbers[1]);
+      Pairs<2>(x, y, numbers[0], numbers[1]);
       for (std::size_t k = 0; k < 2 && n + k < count; ++k)
         for (std::size_t q = 0; q < 2; ++q) Store(row(q, driven[n + k]), numbers[q][k]);
     }

@@ -23,7 +23,8 @@ constexpr float kCosine[4] = {-0.000318880513f, 0.0158499144f, -0.308424264f, 1.
 template <std::size_t V>
 class PairSteps {
  public:
-  explicit PairSteps(const Words* bits) : bits_(bits) {}
+  // `others` are the words that come of the same counters.
+  PairSteps(const Words* bits, const Words* others) : bits_(bits), others_(others) {}
 
   template <int kStep>
   [[gnu::always_inline]] void Step() {
@@ -46,7 +47,7 @@ class PairSteps {
       } else if constexpr (kStep == 11) {
         radius_[v] = Sqrt(radius_[v]);
       } else if constexpr (kStep == 12) {  // 4 / pi times the angle from the quadrant's middle
-        const Words word = ((bits_[v] >> 7) & 0x7fe000u) | (kOne | 0x1000u);
+        const Words word = ((bits_[v] >> 7) & 0x7fe000u) | (others_[v] & 0x1ffeu) | (kOne | 1u);
         rest_[v] = BitCast<Floats>(word) * 2.0f - 3.0f;
       } else if constexpr (kStep == 13) {
         const Floats square = rest_[v] * rest_[v];
@@ -73,14 +74,14 @@ class PairSteps {
   }
 
  private:
-  const Words* bits_;
+  const Words *bits_, *others_;
   Ints exponent_[V];
   Floats radius_[V], rest_[V], square_[V], sine_[V], cosine_[V];
 };
 
 template <std::size_t V>
-inline void Pairs(const Words* bits, Floats* first, Floats* second) {
-  PairSteps<V> steps(bits);
+inline void Pairs(const Words* bits, const Words* others, Floats* first, Floats* second) {
+  PairSteps<V> steps(bits, others);
   AllSteps(&steps);
   steps.End(first, second);
 }
@@ -90,18 +91,19 @@ using Quadruples = Floats[4][kRandomVectors];
 
 template <std::size_t V>
 inline void SomeQuadruples(const Words* x, const Words* y, Quadruples to) {
-  Pairs<V>(x, to[0], to[1]);
-  Pairs<V>(y, to[2], to[3]);
+  Pairs<V>(x, y, to[0], to[1]);
+  Pairs<V>(y, x, to[2], to[3]);
 }
 
 // The pairs of V vectors of words, and both words of half as many vectors of counters from number n
 // on, which takes less time together: chains of the former wait for results, the latter need every
 // unit.
 template <std::size_t V, class Counters>
-[[gnu::always_inline]] inline void PairsAndBits(const Words* bits, Floats* first, Floats* second,
+[[gnu::always_inline]] inline void PairsAndBits(const Words* bits, const Words* others,
+                                                Floats* first, Floats* second,
                                                 const KeyWords& words, const Counters& counters,
                                                 std::size_t n, Words* x, Words* y) {
-  PairSteps<V> steps(bits);
+  PairSteps<V> steps(bits, others);
   words.GetBoth<V / 2>(counters, n, x, y, [&](auto round) { steps.template Step<round.value>(); });
   steps.End(first, second);
 }
@@ -119,9 +121,9 @@ inline void ForEachQuadruples(const KeyWords& words, const Counters& counters, s
     words.GetBoth<V>(counters, 0, x, y);
     for (; done + V + kHalf < count; done += V) {
       Words next_x[V], next_y[V];
-      PairsAndBits<V>(x, numbers[0], numbers[1], words, counters, done + V, next_x, next_y);
-      PairsAndBits<V>(y, numbers[2], numbers[3], words, counters, done + V + kHalf, next_x + kHalf,
-                      next_y + kHalf);
+      PairsAndBits<V>(x, y, numbers[0], numbers[1], words, counters, done + V, next_x, next_y);
+      PairsAndBits<V>(y, x, numbers[2], numbers[3], words, counters, done + V + kHalf,
+                      next_x + kHalf, next_y + kHalf);
       body(done, V, numbers);
       for (std::size_t v = 0; v < V; ++v) x[v] = next_x[v], y[v] = next_y[v];
     }

@@ -91,10 +91,12 @@ void NumbersAreThoseOfTheirCounters(const Random& random, std::uint64_t start, s
   }
 }
 
-// A word's pair, in double precision.
-void PairOf(std::uint32_t word, double* first, double* second) {
+// A word's pair, in double precision; `other` is the other word of its counter.
+void PairOf(std::uint32_t word, std::uint32_t other, double* first, double* second) {
   const double u = std::ldexp((word % (1u << 20)) + 0.5, -20);
-  const double angle = std::ldexp((word >> 20) % (1u << 10) + 0.5, -11) * std::acos(-1.0);
+  const double fraction =
+      (word >> 20) % (1u << 10) + std::ldexp((other >> 1) % (1u << 12) + 0.5, -12);
+  const double angle = std::ldexp(fraction, -11) * std::acos(-1.0);
   const double length = std::sqrt(-2 * std::log(u));
   *first = length * std::cos(angle) * (word >> 31 != 0 ? -1 : 1);
   *second = length * std::sin(angle) * ((word >> 30) % 2 != 0 ? -1 : 1);
@@ -108,8 +110,8 @@ void PairsAreThoseOfBothWords(const Random& random, std::uint64_t start, std::si
   for (std::size_t i = 0; i < counters; ++i) {
     const Pair words = WordsOf(kKey, start + i);
     double wanted[4];
-    PairOf(words.first, wanted, wanted + 1);
-    PairOf(words.second, wanted + 2, wanted + 3);
+    PairOf(words.first, words.second, wanted, wanted + 1);
+    PairOf(words.second, words.first, wanted + 2, wanted + 3);
     for (std::size_t q = 0; q < 4; ++q)
       if (const std::size_t at = q * counters + i; at < count)
         CHECK(std::fabs(normal[at] - wanted[q]) <= 1e-6);

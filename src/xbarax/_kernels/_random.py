@@ -32,8 +32,9 @@ def paired_normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.flo
     Threefry makes two words of 32 bits of each counter, of which `jax.random` takes the exclusive
     or. Here each word gives a pair of numbers, by the transform of G. E. P. Box and M. E. Muller,
     "A note on the generation of random normal deviates", Ann. Math. Statist. 29, 610 (1958): 20
-    bits the pair's length √(−2 ln u), up to 5.4, where `normal`'s numbers end, too, and 12 bits its
-    angle. Angles are evenly spaced, so that the numbers of a pair are exactly uncorrelated.
+    bits the pair's length √(−2 ln u), up to 5.4, where `normal`'s numbers end, too, 10 bits its
+    angle in a quadrant, and 2 bits both signs, so that numbers are uncorrelated exactly. Of an angle
+    the least 12 bits are the other word's: without them no number would be near 0.
 
     `shape` has at least one axis: a line of n along the last has ⌈n/4⌉ counters,
     the lines' following one another. The first numbers of the pairs of their first words are the
@@ -98,16 +99,18 @@ def _paired_normal(key_data: Array, shape: tuple[int, ...]) -> Array:
     counters = math.ceil(n / 4)
     high, low = _counters(jnp.arange(math.prod(lead), dtype=jnp.uint32), counters)
     words = threefry_2x32(key_data, jnp.concatenate([high.ravel(), low.ravel()]))
-    quarters = [x for word in words.reshape(2, *low.shape) for x in _pair(word)]
+    first, second = words.reshape(2, *low.shape)
+    quarters = [*_pair(first, second), *_pair(second, first)]
     return jnp.concatenate(quarters, axis=-1)[:, :n].reshape(shape)
 
 
-def _pair(word: Array) -> tuple[Array, Array]:
-    """Two independent standard normal numbers of each of some random words of 32 bits."""
+def _pair(word: Array, other: Array) -> tuple[Array, Array]:
+    """Two standard normal numbers of each of some random words of 32 bits."""
     # From the lowest: 20 bits of the length, 10 of the angle in its quadrant, and the signs. Angles
     # are from the middle of the quadrant.
     u = (_float(word & 0xFFFFF) + 0.5) / 2**20
-    angle = (_float((word >> 20) & 0x3FF) - 511.5) * (np.pi / 2**11)
+    fraction = ((word >> 7) & 0x7FE000) | (other & 0x1FFE) | 1
+    angle = (_float(fraction) - 2**22) * (np.pi / 2**24)
     length = jnp.sqrt(-jnp.log(u))  # over the √2 of the middle's cosine and sine
     sine, cosine = _series(angle, 1), _series(angle, 0)
     signs = 1 - 2 * _float(word >> 31), 1 - 2 * _float((word >> 30) & 1)
