@@ -163,7 +163,7 @@ def table(name: str, result: dict[str, Any]) -> str:
         PRODUCTS: f"{result['gigaflop']:.2f} GFLOP",
         NUMBERS: f"{result['million_numbers']:.1f} million",
     }
-    lines = [f"\n{name:<36}{'ms':>9}{'digital steps':>16}"]
+    lines = [f"\n{name:<40}{'ms':>9}{'digital steps':>16}"]
     order = (
         DIGITAL,
         IDEAL,
@@ -174,7 +174,7 @@ def table(name: str, result: dict[str, Any]) -> str:
     )
     for what in order:
         ms, share = result["ms"][what], result["digital steps"][what]
-        lines.append(f"{what:<36}{ms:9.2f}{share:16.2f}   {notes.get(what, '')}".rstrip())
+        lines.append(f"{what:<40}{ms:9.2f}{share:16.2f}   {notes.get(what, '')}".rstrip())
     return "\n".join(lines)
 
 
