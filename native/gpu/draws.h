@@ -105,7 +105,7 @@ static inline void RunGpuDrawPairs(const GpuDrawPairs& d, long long at) {
   GpuPair(y, x, numbers + 2, numbers + 3);
   XBARAX_UNROLL
   for (int q = 0; q < 4; ++q)
-    if (const long long i = q * quarter + place; i < d.line) d.to[line * d.line + i] = numbers[q];
+    if (q * quarter + place < d.line) d.to[line * d.line + q * quarter + place] = numbers[q];
 }
 
 static inline void RunGpuFoldIn(const GpuFoldIn& f, long long at) {

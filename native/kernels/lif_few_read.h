@@ -86,8 +86,9 @@ void MultiplyTile(const AnalogTile& t, const float* matrix, const Values& x, flo
   }
 }
 
-// Normal numbers of samples from number `first` on; others, but finite ones, in lanes without a
-// sample, of which nothing is kept, or where nothing drives lines, which have a power of 0.
+// Normal numbers of samples from number `first` on; others, but finite ones, for samples whose
+// lines nothing drives, which have a power of 0. They are drawn for halves of vectors, two at a
+// time, so that no lane is idle where half of the last vector's have a sample.
 template <std::size_t V>
 void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_t samples,
                const Floats* power, const ReadRoom& room) {
@@ -96,58 +97,35 @@ void DrawNoise(const AnalogTile& t, RandomKey key, std::size_t first, std::size_
   Words lanes;
   for (std::size_t lane = 0; lane < kLanes; ++lane)
     lanes[lane] = static_cast<std::uint32_t>(lane * quarter);
-  std::size_t count = 0;
-  const auto add = [&](std::size_t v, Words from) {
-    from += static_cast<std::uint32_t>(v * kLanes * quarter);
-    Store(room.counters + count++ * kLanes, BitCast<Floats>(from));
+  std::size_t halves[2 * V], n_halves = 0, count = 0;  // those that are driven; their counters
+  for (std::size_t h = 0; h < 2 * V && h * kHalf < samples; ++h) {
+    const unsigned driven = Differ(power[h / 2], Floats{});
+    if ((h % 2 == 0 ? driven & ((1u << kHalf) - 1) : driven >> kHalf) == 0) continue;
+    halves[n_halves++] = h;
+    for (std::size_t i = 0; i < quarter; ++i, ++count)
+      StoreLow(room.counters + count * kHalf,
+               BitCast<Floats>(lanes + static_cast<std::uint32_t>(h * kHalf * quarter + i)));
+  }
+  const Tabled counters(static_cast<std::uint64_t>(first) * quarter, room.counters,
+                        static_cast<std::uint32_t>((V * kLanes + 1) * quarter));
+  std::size_t done = 0, half = 0, i = 0;
+  const auto next = [&] {
+    float* const to = room.normal + i * V * kLanes + halves[half] * kHalf;
+    ++done;
+    if (++i == quarter) i = 0, ++half;
+    return to;
   };
-  // Where half of the lanes have samples, the others draw for the same, from this counter on.
-  const std::size_t middle = (quarter + 1) / 2;
-  const bool halved = quarter > 1 && samples <= (V - 1) * kLanes + kHalf;
-  const std::size_t whole = halved ? V - 1 : V;
-  std::size_t driven[V], n_driven = 0;
-  for (std::size_t v = 0; v < whole; ++v) {
-    if (Differ(power[v], Floats{}) == 0) continue;
-    driven[n_driven++] = v;
-    for (std::size_t i = 0; i < quarter; ++i) add(v, lanes + static_cast<std::uint32_t>(i));
-  }
-  const std::size_t wholes = count;
-  if (halved && Differ(power[V - 1], Floats{}) != 0) {
-    for (std::size_t lane = kHalf; lane < kLanes; ++lane)
-      lanes[lane] = lanes[lane - kHalf] + static_cast<std::uint32_t>(middle);
-    for (std::size_t i = 0; i < middle; ++i) add(V - 1, lanes + static_cast<std::uint32_t>(i));
-  }
-  const auto most = static_cast<std::uint32_t>((V * kLanes + 1) * quarter);
-  const Tabled counters(static_cast<std::uint64_t>(first) * quarter, room.counters, most);
-  const auto row = [&](std::size_t i, std::size_t v) { return room.normal + (i * V + v) * kLanes; };
-  const KeyWords words(key);
-  if (t.planes * t.lines <= 2) {  // the first words' are enough
-    for (std::size_t n = 0; n < count; n += 2) {
-      Words x[2], y[2];
-      Floats numbers[2][2];
-      words.GetBoth<2>(counters, n, x, y);
-      Pairs<2>(x, y, numbers[0], numbers[1]);
-      for (std::size_t k = 0; k < 2 && n + k < count; ++k)
-        for (std::size_t q = 0; q < 2; ++q) Store(row(q, driven[n + k]), numbers[q][k]);
-    }
-    return;
-  }
-  std::size_t i = 0, at = 0;
-  const auto put = [&](std::size_t n, std::size_t k, const Quadruples& numbers) {
-    if (n < wholes) {
-      for (std::size_t q = 0; q < 4; ++q) Store(row(q * quarter + i, driven[at]), numbers[q][k]);
-      if (++i == quarter) i = 0, ++at;
-      return;
-    }
-    for (std::size_t q = 0; q < 4; ++q) {
-      StoreLow(row(q * quarter + i, V - 1), numbers[q][k]);
-      if (i + middle < quarter) StoreHigh(row(q * quarter + i + middle, V - 1), numbers[q][k]);
-    }
-    ++i;
-  };
-  ForEachQuadruples(words, counters, count,
-                    [&](std::size_t n, std::size_t vectors, const Quadruples& numbers) {
-                      for (std::size_t k = 0; k < vectors; ++k) put(n + k, k, numbers);
+  const std::size_t apart = quarter * V * kLanes;  // quarters of numbers
+  ForEachQuadruples(KeyWords(key), counters, (count + 1) / 2,
+                    [&](std::size_t, std::size_t vectors, const Quadruples& numbers) {
+                      for (std::size_t k = 0; k < vectors; ++k) {
+                        float* to = next();
+                        for (std::size_t q = 0; q < 4; ++q) StoreLow(to + q * apart, numbers[q][k]);
+                        if (done == count) continue;
+                        to = next();
+                        for (std::size_t q = 0; q < 4; ++q)
+                          StoreHigh(to + q * apart, numbers[q][k]);
+                      }
                     });
 }
 

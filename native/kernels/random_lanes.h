@@ -16,8 +16,7 @@ static_assert(kRandomVectors == 4, "ends of one or two vectors are written out b
 
 inline Floats Sqrt(Floats x) {
 #if defined(__AVX512F__)
-  return _mm512_maskz_sqrt_ps(0xffff,
-                              x);  // GCC warns of what the one without a mask leaves undefined
+  return _mm512_maskz_sqrt_ps(0xffff, x);  // with a mask, as for halves in lanes.h
 #elif defined(__AVX2__)
   return _mm256_sqrt_ps(x);
 #elif defined(__SSE2__)
@@ -28,10 +27,10 @@ inline Floats Sqrt(Floats x) {
 #endif
 }
 
-// Vectors of counters. Number n has `start(n)` and, in each lane, what `lanes` says from there on,
-// of which `span` is the most in `vectors` ones.
+// Counters by vectors: those of vector n are start(n), and what is in its lanes, on top. The latter
+// are lanes(n, 0, 0), and span(v) the most of them in v vectors from n on.
 
-// Those that follow one another.
+// Counters that follow one another.
 class Consecutive {
  public:
   explicit Consecutive(std::uint64_t start) : start_(start) {
@@ -40,7 +39,8 @@ class Consecutive {
   }
 
   std::uint64_t start(std::size_t n) const { return start_ + n * kLanes; }
-  // `from` + the lanes of the vector `behind` ones after number n.
+  // What is in the lanes of vector n + behind, on top of start(n); and `from`, which is free to
+  // add.
   Words lanes(std::size_t, std::size_t behind, std::uint32_t from) const {
     return lanes_ + (from + static_cast<std::uint32_t>(behind * kLanes));
   }
@@ -53,7 +53,7 @@ class Consecutive {
   Words lanes_;
 };
 
-// Those of a table.
+// Counters of which a table has what is in the lanes.
 class Tabled {
  public:
   Tabled(std::uint64_t start, const float* table, std::uint32_t most)

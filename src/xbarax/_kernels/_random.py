@@ -33,13 +33,14 @@ def paired_normal(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.flo
     or. Here each word gives a pair of numbers, by the transform of G. E. P. Box and M. E. Muller,
     "A note on the generation of random normal deviates", Ann. Math. Statist. 29, 610 (1958): 20
     bits the pair's length √(−2 ln u), up to 5.4, where `normal`'s numbers end, too, 10 bits its
-    angle in a quadrant, and 2 bits both signs, so that numbers are uncorrelated exactly. Of an angle
-    the least 12 bits are the other word's: without them no number would be near 0.
+    angle in a quadrant, and 2 bits both signs, so that numbers are uncorrelated exactly. An angle
+    has 12 bits more, the least of the other word's length: without them too few numbers would be
+    near 0.
 
-    `shape` has at least one axis: a line of n along the last has ⌈n/4⌉ counters,
-    the lines' following one another. The first numbers of the pairs of their first words are the
-    first quarter of the line, the second numbers the next, and those of their second words the
-    others. Keys of other generators, and other types than float32, give `jax.random.normal`'s.
+    `shape` has at least one axis: a line of n along the last has ⌈n/4⌉ counters, the lines'
+    following one another. The first numbers of the pairs of their first words are the first quarter
+    of the line, the second numbers the next, and those of their second words the others. Keys of
+    other generators, and other types than float32, give `jax.random.normal`'s.
     """
     if not (is_threefry(key) and dtype == jnp.float32):
         return jax.random.normal(key, shape, dtype)
