@@ -17,9 +17,10 @@ struct RandomKey {
 // Normal numbers in pairs, by Box and Muller's transform. Of a word, u is 2^-20 times its lower 20
 // bits and a half, and the angle pi / 2 times a fraction: first the word's next 10 bits, then bits
 // 12 to 1 of the other word of its counter, and a one. The pair is sqrt(-2 ln u) times the angle's
-// cosine and sine, with the word's last bit as the former's sign and the one before as the latter's.
-// Of a counter come four numbers, the pair of its first word and that of its second. A line of
-// `count` numbers takes so many counters: what they give first is its first quarter, and so on.
+// cosine and sine, with the word's last bit as the former's sign and the one before as the
+// latter's. Of a counter come four numbers, the pair of its first word and that of its second. A
+// line of `count` numbers takes so many counters: what they give first is its first quarter, and so
+// on.
 inline std::size_t Counters(std::size_t count) { return (count + 3) / 4; }
 
 // One instruction set's numbers. The first two write `count` numbers, those from number `start` on
