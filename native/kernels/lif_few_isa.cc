@@ -309,18 +309,27 @@ void RetreatAny(const LifFewLayer& n, const BackState& s, const Bars& bars, floa
   }
 }
 
-// The spikes that membranes make.
+// The spikes that membranes make, which are those of the moment or, where `packed` is not null, are
+// taken from there to its room.
 template <std::size_t V>
-void Fire(const LifFewLayer& layer, Moment* m) {
+void Fire(const LifFewLayer& layer, const float* packed, std::size_t samples, Moment* m) {
   const Floats zero = {}, one = Splat(1), threshold = Splat(layer.threshold);
   const Moment to = *m;
-  const std::size_t size = layer.size;
+  const std::size_t size = layer.size, last = samples - (V - 1) * kLanes;
   std::size_t count = 0;
   for (std::size_t k = 0; k < size; ++k) {
     Ints some = {};
     for (std::size_t v = 0; v < V; ++v) {
       const std::size_t at = (k * V + v) * kLanes;
-      const Ints below = Load(to.membrane + at) - threshold <= zero;
+      Floats membrane;
+      if (packed == nullptr) {
+        membrane = Load(to.membrane + at);
+      } else {
+        const float* const from = packed + k * samples + v * kLanes;
+        membrane = v + 1 < V ? Load(from) : LoadSome(from, last);
+        Store(to.room + at, membrane);
+      }
+      const Ints below = membrane - threshold <= zero;
       Store(to.spikes.lanes + at, Select(below, zero, one));
       some |= ~below;
     }
@@ -328,6 +337,11 @@ void Fire(const LifFewLayer& layer, Moment* m) {
     count += Mask(some) != 0;
   }
   m->spikes.count = count;
+}
+
+// Brings numbers nearer that will be needed.
+inline void Prefetch(const float* numbers, std::size_t count) {
+  for (std::size_t k = 0; k < count; k += 16) __builtin_prefetch(numbers + k);
 }
 
 // A block's samples, and the steps whose membranes are in `again`.
@@ -356,9 +370,11 @@ void Recall(const LifFewChain& c, std::size_t l, std::size_t t, const Place& p, 
     rows(layer.kept.membrane, (t / c.segment - 1) * c.batch, m->room);
   } else {
     const float* from = layer.membranes + ((t - 1 - c.again) * c.batch + p.first) * size;
-    (c.packed ? Unpack<V> : ToLanes<V>)(from, p.samples, size, m->room);
+    if (t - 1 > c.again) Prefetch(from - c.batch * size, p.samples * size);
+    if (c.packed) return Fire<V>(layer, from, p.samples, m);
+    ToLanes<V>(from, p.samples, size, m->room);
   }
-  Fire<V>(layer, m);
+  Fire<V>(layer, nullptr, p.samples, m);
 }
 
 // Runs steps again, for their membranes.

@@ -2,12 +2,22 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 
 namespace xbarax {
 namespace {
+
+// To be woken takes as long as a task of a small loop, so that it is waited for awake first.
+constexpr std::chrono::microseconds kAwake{50};
+
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
 
 // Outlives the loop: a task that starts late finds it closed and leaves the body alone.
 struct Loop {
@@ -17,7 +27,7 @@ struct Loop {
 
   std::mutex mutex;
   std::condition_variable left;
-  std::size_t inside = 0;
+  std::atomic<std::size_t> inside{0};  // changes under the mutex
   bool closed = false;
 
   void Work() {
@@ -38,6 +48,11 @@ struct Loop {
   void CloseAndWait() {
     std::unique_lock<std::mutex> lock(mutex);
     closed = true;
+    if (inside == 0) return;
+    lock.unlock();
+    const auto end = std::chrono::steady_clock::now() + kAwake;
+    while (inside != 0 && std::chrono::steady_clock::now() < end) Pause();
+    lock.lock();
     left.wait(lock, [this] { return inside == 0; });
   }
 };
