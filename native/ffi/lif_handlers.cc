@@ -377,16 +377,30 @@ LifTrace TakeTrace(const Call& call, const Kept& parts, Buffers* buffers) {
 
 // Allocators that keep what is given back do not keep this much.
 constexpr std::size_t kTakenAnew = std::size_t{1} << 25;
+constexpr std::size_t kNear = std::size_t{1} << 20;
 
-void MapMembranes(const Call& call, const LifTrace& trace) {
-  const std::size_t column = (call.steps - trace.again) * call.batch * sizeof(float);
-  std::size_t bytes = 0;
-  for (std::size_t l = 0; l < call.size(); ++l)
-    if (trace.membranes[l] != nullptr) bytes += column * call.size_of(l);
-  if (bytes < kTakenAnew) return;
-  for (std::size_t l = 0; l < call.size(); ++l)
-    if (trace.membranes[l] != nullptr)
-      AskForHugePages(trace.membranes[l], column * call.size_of(l));
+// Results lie side by side in a program's memory, or nearly: huge pages hold several.
+void MapResults(ffi::RemainingRets results) {
+  struct Range {
+    char *begin, *end;
+    std::size_t size() const { return static_cast<std::size_t>(end - begin); }
+  };
+  std::vector<Range> ranges;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    auto result = results.get<ffi::AnyBuffer>(i);
+    if (!result.has_value()) continue;
+    const ffi::AnyBuffer buffer = **result;
+    char* begin = static_cast<char*>(buffer.untyped_data());
+    ranges.push_back({begin, begin + buffer.size_bytes()});
+  }
+  std::sort(ranges.begin(), ranges.end(),
+            [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  for (std::size_t i = 0, next; i < ranges.size(); i = next) {
+    Range range = ranges[i];
+    for (next = i + 1; next < ranges.size() && ranges[next].begin <= range.end + kNear; ++next)
+      range.end = std::max(range.end, ranges[next].end);
+    if (range.size() >= kTakenAnew) AskForHugePages(range.begin, range.size());
+  }
 }
 
 LifTrace NoTrace(const Call& call) {
@@ -429,7 +443,7 @@ ffi::Error Forward(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Remaining
     const LifTrace trace = traced ? TakeTrace(call, Kept(kept), &outcomes) : NoTrace(call);
     if (!operands.Finish().empty()) return operands.Finish();
     if (!outcomes.Finish().empty()) return outcomes.Finish();
-    MapMembranes(call, trace);
+    if (copy == 0) MapResults(rets);
     LifForward(chain, spikes, states, trace, executor);
     return "";
   });

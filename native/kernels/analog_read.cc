@@ -42,6 +42,7 @@ Levels LevelsOf(int bits, bool is_signed) {
 // Up to kBlockRows rows, and where they are worked on.
 struct AnalogReader::Block {
   const float* x;
+  RowEvents events;
   std::size_t rows;
   const RowNoise* noise;
   float* y;
@@ -157,7 +158,7 @@ std::size_t AnalogReader::scratch_bytes() const {
 }
 
 void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise, float* y,
-                        void* scratch) const {
+                        void* scratch, const RowEvents& events) const {
   const bool each = noise_ == ReadNoise::kEach;
   const std::size_t drives = kBlockRows * drives_ + steps_->lanes;
   const std::size_t sums = kBlockRows * columns();
@@ -171,6 +172,8 @@ void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise,
   block.n_places = block.places + kBlockRows * drives_;
   for (std::size_t r = 0; r < rows; r += kBlockRows) {
     block.x = x + r * inputs_;
+    if (events.bits != nullptr && !path_.apart && !(path_.transposed && column_))
+      block.events = {events.bits + r * events.apart, events.apart, events.ones + r};
     block.rows = std::min(kBlockRows, rows - r);
     block.noise = noise + (noise_ == ReadNoise::kNone ? 0 : r);
     block.y = y + r * outputs_;
@@ -205,6 +208,7 @@ void AnalogReader::Drive(Block* block, std::size_t a, std::size_t b) const {
   const std::size_t width = drives_ - (step.column ? 1 : 0), first = b * width;
   step.x = block->x + a * (path_.apart ? from_ : 0) + first, step.x_stride = inputs_;
   step.count = std::min(width, from_ - first), step.drives = drives_;
+  step.events = block->events, step.first_bit = first;
   step.levels = LevelsOf(converters_.dac_bits, true), step.scaled = converters_.dac_scaled;
   step.unit = converters_.v_read;
   step.volts = block->volts;
@@ -212,6 +216,7 @@ void AnalogReader::Drive(Block* block, std::size_t a, std::size_t b) const {
   if (noise_ == ReadNoise::kUniform) step.deviations = block->deviations;
   step.variance = variance_;
   step.most = MostPlaces(), step.places = block->places, step.n_places = block->n_places;
+  step.whole = !finite_;
   steps_->drive(step);
   for (std::size_t r = 0; r < block->rows; ++r)
     block->silent[r] = finite_ && block->n_places[r] == 0;

@@ -124,15 +124,47 @@ inline void DriveRow(const DriveStep& s, std::size_t r, const Quantise& quantise
   s.n_places[r] = static_cast<std::uint32_t>(places.Count());
 }
 
+// Of a row of ones and zeros, each of the former as `volt`.
+void DriveOnes(const DriveStep& s, std::size_t r, float volt) {
+  const std::uint32_t* const bits = s.events.bits + r * s.events.apart;
+  std::uint32_t* const places = s.places + r * s.drives;
+  const std::size_t first = s.first_bit, end = first + s.count;
+  std::size_t count = 0;
+  for (std::size_t word = first / 32; word * 32 < end; ++word) {
+    std::uint32_t left = bits[word];
+    if (left == 0) continue;
+    if (word * 32 < first) left &= ~0u << first % 32;
+    if (end - word * 32 < 32) left &= (1u << (end - word * 32)) - 1;
+    for (; left != 0; left &= left - 1)
+      places[count++] = static_cast<std::uint32_t>(
+          word * 32 + static_cast<std::size_t>(__builtin_ctz(left)) - first);
+  }
+  if (volt == 0) count = 0;
+  const float square = volt * volt;
+  const auto put = [&](float* row, float value) {
+    if (count > s.most || s.whole) std::memset(row, 0, s.drives * sizeof(float));
+    for (std::size_t k = 0; k < count; ++k) row[places[k]] = value;
+  };
+  put(s.volts + r * s.drives, volt);
+  if (s.squares != nullptr) put(s.squares + r * s.drives, square);
+  if (s.deviations != nullptr)
+    s.deviations[r] = __builtin_sqrtf(s.variance * (static_cast<float>(count) * square));
+  s.n_places[r] = static_cast<std::uint32_t>(count);
+}
+
 void Drive(const DriveStep& s) {
-  if (s.scaled && s.levels.half != 0) {
-    for (std::size_t r = 0; r < s.rows; ++r) {
+  const Quantiser by_one(s.levels, 1.0f);
+  const bool known = s.events.bits != nullptr;
+  const float one = by_one(Floats{} + 1.0f)[0] * s.unit;
+  for (std::size_t r = 0; r < s.rows; ++r) {
+    if (known && s.events.ones[r]) {
+      DriveOnes(s, r, one);
+    } else if (s.scaled && s.levels.half != 0) {
       const Quantiser quantiser(s.levels, Largest(s.x + r * s.x_stride, s.count));
       DriveRow(s, r, [&](Floats x) { return quantiser.Within(x); });
+    } else {
+      DriveRow(s, r, by_one);
     }
-  } else {
-    const Quantiser quantise(s.levels, 1.0f);
-    for (std::size_t r = 0; r < s.rows; ++r) DriveRow(s, r, quantise);
   }
 }
 

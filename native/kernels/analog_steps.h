@@ -19,12 +19,22 @@ struct Levels {
 // Those of a converter of so many bits; 0: it is exact.
 Levels LevelsOf(int bits, bool is_signed);
 
+// What is known of rows before they are read: bits of the numbers that are not zero, and whether
+// these are all 1, so that nothing else has to be looked at.
+struct RowEvents {
+  const std::uint32_t* bits;  // rows `apart` words apart; null: nothing is known
+  std::size_t apart;
+  const char* ones;  // [rows]
+};
+
 // From numbers to voltages.
 struct DriveStep {
   std::size_t rows;
   const float* x;
   std::size_t x_stride;
   std::size_t count;   // numbers of a row
+  RowEvents events;    // of which the numbers' first is this:
+  std::size_t first_bit;
   std::size_t drives;  // voltages of a row, which lie that far apart
   bool column;         // whether the last of these is that of a reference column: minus their sum
   Levels levels;
@@ -37,6 +47,7 @@ struct DriveStep {
   std::size_t most;         // places of a row
   std::uint32_t* places;    // [rows][drives]: where voltages are not zero
   std::uint32_t* n_places;  // how many; where they are more than `most`, places are not written
+  bool whole;  // whether voltages of zero are written even where places are
 };
 
 // The noise of a row is that of the row of this number in a read with this key.

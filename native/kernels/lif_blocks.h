@@ -234,14 +234,15 @@ struct Reading {
   // Reads rows, `width` apart, into `to`, where they are close together; those are the rows from
   // `first` on of a read with the key of a step.
   void Read(const AnalogReader& reader, const RandomKey* keys, std::size_t t, std::size_t first,
-            std::size_t samples, const float* rows, std::size_t width) {
+            std::size_t samples, const float* rows, std::size_t width,
+            const RowEvents& events = {}) {
     const std::size_t size = reader.inputs();
     for (std::size_t b = 0; b < samples; ++b) {
       if (width != size) std::copy_n(rows + b * width, size, from.data() + b * size);
       if (keys != nullptr) noise[b] = {keys[t], first + b};
     }
     reader.Rows(width == size ? rows : from.data(), samples,
-                keys == nullptr ? nullptr : noise.data(), to.data(), scratch.data());
+                keys == nullptr ? nullptr : noise.data(), to.data(), scratch.data(), events);
   }
   // Copies what was read to rows that are `width` apart.
   void CopyTo(float* rows, std::size_t samples, std::size_t size, std::size_t width) const {

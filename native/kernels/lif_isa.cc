@@ -118,15 +118,12 @@ void Forward(const LifForwardStep& s) {
 }
 
 // All samples' before any is used: memory gives what is read in one go faster.
-inline void FindEvents(const LifForwardStep& s) {
-  const LifInputs& in = s.inputs;
-  if (in.xs == nullptr || in.known) return;
-  for (std::size_t b = 0; b < s.samples; ++b)
+void FindEvents(const LifInputs& in, std::size_t samples) {
+  for (std::size_t b = 0; b < samples; ++b)
     Find(in.xs + b * in.size, in.size, in.events + b * EventWords(in.size));
 }
 
 void ForwardAny(const LifForwardStep& s) {
-  FindEvents(s);
   const bool recurrent = s.neurons->recurrent;
   switch (s.neurons->reset) {
     case Reset::kZero:
@@ -256,6 +253,7 @@ void BackwardAny(const LifBackwardStep& s) {
 
 }  // namespace
 
-extern const LifLoops kLifLoops = {kLanes, ForwardAny, BackwardAny, GatherCollected, &kLifFewLoops};
+extern const LifLoops kLifLoops = {kLanes,      FindEvents,      ForwardAny,
+                                   BackwardAny, GatherCollected, &kLifFewLoops};
 
 }  // namespace xbarax::XBARAX_ISA

@@ -55,7 +55,6 @@ struct LifInputs {
   std::size_t size;
   const float* xs;  // null: the layer below's
   std::uint32_t* events;
-  bool known;                  // whether these are written already
   const std::uint32_t* below;  // [samples][words]
   const char* no_number;       // [samples]: whether some spike of the layer below is none
   float half;                  // of the levels that numbers are rounded to; 0: they are not
@@ -65,8 +64,7 @@ struct LifForwardStep {
   const LifNeurons* neurons;
   std::size_t samples;
   LifInputs inputs;
-  // The drive without bias where it is given: rows of the layer's size. Else null. Events of `xs`
-  // are written anyhow.
+  // The drive without bias where it is given: rows of the layer's size. Else null.
   const float* drive;
   // What is fed back without bias where it is given, likewise; else it comes from the spikes, which
   // in the first step may be any numbers.
@@ -124,6 +122,8 @@ struct LifFewLoops;  // of lif_few.h
 
 struct LifLoops {
   std::size_t lanes;
+  // Writes the events of xs, which the others take.
+  void (*find)(const LifInputs& inputs, std::size_t samples);
   void (*forward)(const LifForwardStep& step);
   void (*backward)(const LifBackwardStep& step);
   // Adds the products of rows and their events to a matrix.

@@ -15,12 +15,13 @@ struct ForwardWorker {
   std::vector<Samples> samples;
   std::vector<std::vector<std::uint32_t>> bits;  // of each layer's spikes at the present step
   std::vector<std::vector<char>> no_number;      // whether some of a sample's spikes is none
+  std::vector<char> ones;                        // of what is read: as of RowEvents
   std::vector<std::uint32_t> events;
   Scratch scratch;
   Reading reading;
 
   ForwardWorker(const LifChain& chain, std::size_t block)
-      : events(block * EventWords(chain.layers[0].inputs)), scratch(chain), reading(chain) {
+      : ones(block), events(block * EventWords(chain.layers[0].inputs)), scratch(chain), reading(chain) {
     for (const LifLayer& layer : chain.layers) {
       samples.emplace_back(Padded(layer.size), block);
       bits.emplace_back(block * WordsOf(layer.size));
@@ -42,7 +43,6 @@ class LayerStep {
     const std::size_t row = t * chain_.batch + first;
     LifForwardStep step = {};
     step.neurons = &p.neurons, step.samples = samples, step.first = t == 0;
-    step.inputs.known = again;
     step.inputs.size = p.inputs;
     if (layer > 0) {
       step.inputs.below = Bits(w, layer - 1, row);
@@ -53,25 +53,29 @@ class LayerStep {
       step.inputs.xs = chain_.xs + row * p.inputs;
       step.inputs.events =
           trace_.events == nullptr ? w->events.data() : trace_.events + row * EventWords(p.inputs);
+      if (!again) loops_.find(step.inputs, samples);
     }
     const LifReads& input = chain_.layers[layer].input_reads;
     if (input.forward != nullptr) {
       const float* below = layer > 0 ? w->samples[layer - 1].spikes.data() : step.inputs.xs;
       w->reading.Read(*input.forward, input.keys, t, first, samples, below,
-                      layer > 0 ? layers_[layer - 1].width() : p.inputs);
+                      layer > 0 ? layers_[layer - 1].width() : p.inputs,
+                      layer > 0 ? SpikesOf(w, layer - 1, step.inputs.below, samples)
+                                : ValuesOf(w, step.inputs, samples));
       std::swap(w->reading.to, w->reading.drive);
       step.drive = w->reading.drive.data();
     }
     const LifReads& recurrent = chain_.layers[layer].recurrent_reads;
+    if (t > 0) step.bits_before = Bits(w, layer, row - chain_.batch);
     if (recurrent.forward != nullptr) {
       w->reading.Read(*recurrent.forward, recurrent.keys, t, first, samples,
-                      w->samples[layer].spikes.data(), p.width());
+                      w->samples[layer].spikes.data(), p.width(),
+                      t > 0 ? SpikesOf(w, layer, step.bits_before, samples) : RowEvents{});
       step.feedback = w->reading.to.data();
     }
     step.input = p.input.data(), step.recurrent = p.recurrent.data();
     step.input_bias = p.input_bias.data(), step.recurrent_bias = p.recurrent_bias.data();
     step.rows = w->samples[layer].Rows();
-    if (t > 0) step.bits_before = Bits(w, layer, row - chain_.batch);
     step.bits = again ? w->bits[layer].data() : Bits(w, layer, row);
     step.no_number = w->no_number[layer].data();
     step.membranes = membranes;
@@ -83,6 +87,18 @@ class LayerStep {
   }
 
  private:
+  // What is known of rows of a layer's spikes, and of given ones.
+  RowEvents SpikesOf(ForwardWorker* w, std::size_t layer, const std::uint32_t* bits,
+                     std::size_t samples) const {
+    for (std::size_t b = 0; b < samples; ++b) w->ones[b] = !w->no_number[layer][b];
+    return {bits, WordsOf(layers_[layer].size()), w->ones.data()};
+  }
+  static RowEvents ValuesOf(ForwardWorker* w, const LifInputs& in, std::size_t samples) {
+    const std::size_t words = EventWords(in.size);
+    for (std::size_t b = 0; b < samples; ++b) w->ones[b] = in.events[(b + 1) * words - 1] != 0;
+    return {in.events, words, w->ones.data()};
+  }
+
   // Where the bits of a layer's spikes are, from a sample at a step on.
   std::uint32_t* Bits(ForwardWorker* w, std::size_t layer, std::size_t row) const {
     std::uint32_t* trace = trace_.spikes[layer];
