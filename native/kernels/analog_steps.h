@@ -32,8 +32,8 @@ struct DriveStep {
   std::size_t rows;
   const float* x;
   std::size_t x_stride;
-  std::size_t count;   // numbers of a row
-  RowEvents events;    // of which the numbers' first is this:
+  std::size_t count;  // numbers of a row
+  RowEvents events;   // of which the numbers' first is this:
   std::size_t first_bit;
   std::size_t drives;  // voltages of a row, which lie that far apart
   bool column;         // whether the last of these is that of a reference column: minus their sum
@@ -47,7 +47,7 @@ struct DriveStep {
   std::size_t most;         // places of a row
   std::uint32_t* places;    // [rows][drives]: where voltages are not zero
   std::uint32_t* n_places;  // how many; where they are more than `most`, places are not written
-  bool whole;  // whether voltages of zero are written even where places are
+  bool whole;               // whether voltages of zero are written even where places are
 };
 
 // The noise of a row is that of the row of this number in a read with this key.

@@ -21,7 +21,10 @@ struct ForwardWorker {
   Reading reading;
 
   ForwardWorker(const LifChain& chain, std::size_t block)
-      : ones(block), events(block * EventWords(chain.layers[0].inputs)), scratch(chain), reading(chain) {
+      : ones(block),
+        events(block * EventWords(chain.layers[0].inputs)),
+        scratch(chain),
+        reading(chain) {
     for (const LifLayer& layer : chain.layers) {
       samples.emplace_back(Padded(layer.size), block);
       bits.emplace_back(block * WordsOf(layer.size));

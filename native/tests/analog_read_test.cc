@@ -44,6 +44,7 @@ struct Setting {
   ReadPath path;
   float zeros = 0;  // the share of inputs that are zero
   bool words_first = false;
+  bool spikes = false;  // whether inputs are 1 or 0, but for those of every third row, and known
 
   std::size_t weights_a_tile() const { return lines - (column ? 1 : 0); }
   std::size_t tiles_out() const { return (out + weights_a_tile() - 1) / weights_a_tile(); }
@@ -75,6 +76,7 @@ struct Layer {
     const std::vector<float> some = numbers.Fractions(x.size());
     for (std::size_t i = 0; i < x.size(); ++i)
       if (some[i] < s.zeros) x[i] = 0;
+    if (s.spikes) Know(s.rows);
     array = {s.out,
              s.in,
              s.planes,
@@ -93,9 +95,33 @@ struct Layer {
     converters.full_scales = full_scales.data();
   }
 
+  // Of the rows from r on.
+  RowEvents events(std::size_t r) const {
+    if (ones.empty()) return {};
+    const std::size_t apart = bits.size() / ones.size();
+    return {bits.data() + r * apart, apart, ones.data() + r};
+  }
+
   std::vector<float> conductance, variance, coefficients, full_scales, x;
+  std::vector<std::uint32_t> bits;
+  std::vector<char> ones;
   AnalogArray array;
   Converters converters;
+
+ private:
+  void Know(std::size_t rows) {
+    const std::size_t size = x.size() / rows, apart = size / 32 + 2;
+    bits.resize(rows * apart);
+    for (std::size_t r = 0; r < rows; ++r) {
+      ones.push_back(r % 3 != 1);
+      for (std::size_t i = 0; i < size; ++i) {
+        float& number = x[r * size + i];
+        if (number == 0) continue;
+        if (ones[r]) number = 1;
+        bits[r * apart + i / 32] |= 1u << i % 32;
+      }
+    }
+  }
 };
 
 // Rounded to the nearest level, of two the even one, and the distance between levels.
@@ -238,11 +264,18 @@ std::vector<float> Read(const Setting& s, const Layer& layer, const Instructions
                         std::size_t rows_a_call) {
   const AnalogReader reader(layer.array, layer.converters, s.path, *isa.matmul, *isa.steps);
   std::vector<float> y(s.rows * reader.outputs(), 99.0f);
-  std::vector<char> scratch(reader.scratch_bytes());
+  std::vector<char> scratch(reader.scratch_bytes(), -1);  // no numbers, and not read
   for (std::size_t r = 0; r < s.rows; r += rows_a_call) {
     const std::size_t rows = std::min(rows_a_call, s.rows - r);
-    reader.Rows(layer.x.data() + r * reader.inputs(), r, rows, kKey,
-                y.data() + r * reader.outputs(), scratch.data());
+    const float* x = layer.x.data() + r * reader.inputs();
+    float* to = y.data() + r * reader.outputs();
+    if (!s.spikes) {
+      reader.Rows(x, r, rows, kKey, to, scratch.data());
+      continue;
+    }
+    std::vector<RowNoise> noise;
+    for (std::size_t i = 0; i < rows; ++i) noise.push_back({kKey, r + i});
+    reader.Rows(x, rows, noise.data(), to, scratch.data(), layer.events(r));
   }
   return y;
 }
@@ -315,6 +348,12 @@ std::vector<Setting> Settings() {
         all.push_back({7, 19, 40, 1, 6, 9, true, noise, c, path, 0.8f});
         all.push_back({5, 30, 20, 3, 8, 16, false, noise, c, apart});
       }
+      for (const Converters& c : {kExact, kOwn, kCalibrated, kScaled}) {
+        all.push_back({25, 17, 23, 2, 17, 23, false, noise, c, path, 0.3f, false, true});
+        all.push_back({28, 19, 90, 1, 6, 41, true, noise, c, path, 0.9f, false, true});
+        all.push_back({8, 30, 20, 3, 8, 16, false, noise, c, apart, 0.5f, false, true});
+      }
+      all.push_back({30, 20, 64, 2, 20, 64, false, noise, kOwn, path, 0.97f, false, true});
       all.push_back({49, 70, 65, 1, 70, 65, false, noise, kOwn, path});
       all.push_back({4, 3, 300, 2, 4, 300, true, noise, kScaled, path, 0.95f});
       all.push_back({9, 33, 37, 1, 33, 37, false, noise, kExact, path, 0.5f, true});
@@ -334,6 +373,13 @@ void NotFinitePassesThrough(const Instructions& isa) {
   layer.converters = kFixed;
   const std::vector<float> fixed = Read(s, layer, isa, 3);
   for (std::size_t i = 0; i < fixed.size(); ++i) CHECK(std::isnan(fixed[i]) == (i % 4 == 2));
+  Setting known = s;
+  known.zeros = 0.8f, known.spikes = true;
+  Layer spikes(known);
+  spikes.converters = kFixed, spikes.conductance = layer.conductance;
+  const std::vector<float> driven = Read(known, spikes, isa, 3);
+  for (std::size_t i = 0; i < driven.size(); ++i)
+    CHECK(std::isnan(driven[i]) == (i % 4 == 2 && spikes.x[i / 4 * 5 + 1] == 0));
 }
 
 // A row whose full scale is no number, of few inputs, that does not fill its last vector.
