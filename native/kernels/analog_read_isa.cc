@@ -223,7 +223,7 @@ inline void Add(const Floats* normal, std::size_t vectors, const Deviation& devi
 
 inline std::size_t Smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
-constexpr std::size_t kMost = 512, kFew = kMost / 4;  // counters
+constexpr std::size_t kMost = 1024, kFew = kMost / 8;  // counters
 
 // The noise of rows of at most kFew counters, which follow one another: for many rows together,
 // since those of one make no blocks, or not enough to be drawn beside the next.
