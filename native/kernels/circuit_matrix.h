@@ -6,23 +6,9 @@
 #include <cstring>
 
 #include "kernels/dense.h"
-#include "kernels/isa.h"
 #include "kernels/memory.h"
 
 namespace xbarax {
-
-template <class T>
-const Dense<T>& BestDense();
-template <>
-inline const Dense<float>& BestDense() {
-  static const Dense<float>& best = XBARAX_BEST(kDenseFloat);
-  return best;
-}
-template <>
-inline const Dense<double>& BestDense() {
-  static const Dense<double>& best = XBARAX_BEST(kDenseDouble);
-  return best;
-}
 
 // A part of a row-major matrix.
 template <class T>

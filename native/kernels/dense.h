@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "kernels/isa.h"
+
 namespace xbarax {
 
 // One instruction set's. Matrices are row-major, with rows that are so many numbers apart.
@@ -28,5 +30,19 @@ namespace avx512 {
 extern const Dense<float> kDenseFloat;
 extern const Dense<double> kDenseDouble;
 }  // namespace avx512
+
+// Those for the processor that this runs on.
+template <class T>
+const Dense<T>& BestDense();
+template <>
+inline const Dense<float>& BestDense() {
+  static const Dense<float>& best = XBARAX_BEST(kDenseFloat);
+  return best;
+}
+template <>
+inline const Dense<double>& BestDense() {
+  static const Dense<double>& best = XBARAX_BEST(kDenseDouble);
+  return best;
+}
 
 }  // namespace xbarax

@@ -5,38 +5,19 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/dense.h"
+#include "kernels/finite.h"
 #include "kernels/lif.h"
 #include "kernels/lif_blocks.h"
 #include "kernels/lif_few_chain.h"
+#include "kernels/lif_panels.h"
 #include "kernels/lif_step.h"
 #include "kernels/matmul.h"
+#include "kernels/transpose.h"
 
 namespace xbarax {
 namespace lif {
 namespace {
-
-// A matrix (rows, columns) that rows of `Padded(rows)` numbers are multiplied with, in panels.
-struct Panels {
-  std::size_t depth, columns, width;
-  Row packed;
-
-  Panels() : depth(0), columns(0), width(0) {}
-  Panels(const float* matrix, std::size_t rows, std::size_t columns, const Matmul& matmul)
-      : depth(Padded(rows)), columns(columns), width(matmul.panel_columns) {
-    packed.resize((columns + width - 1) / width * depth * width);
-    for (std::size_t r = 0; r < rows; ++r)
-      for (std::size_t c = 0; c < columns; c += width)
-        std::copy_n(matrix + r * columns + c, std::min(width, columns - c),
-                    packed.data() + c * depth + r * width);
-  }
-  // y (rows, y_stride) = x (rows, depth) times the matrix.
-  void Multiply(const float* x, std::size_t rows, float* y, std::size_t y_stride,
-                const Matmul& matmul) const {
-    for (std::size_t c = 0; c < columns; c += width)
-      matmul.panel(x, rows, depth, packed.data() + c * depth, width, y + c, y_stride,
-                   std::min(width, columns - c));
-  }
-};
 
 // The gradients by a layer's parameters, as a task gathers them: transposed, a row for each input.
 struct Gathered {
@@ -52,6 +33,7 @@ struct Gathered {
 };
 
 constexpr std::size_t kListed = std::size_t{1} << 14;  // events at a time
+constexpr std::size_t kTurned = 96;                    // rows of inputs
 
 // So many steps' derivatives by a layer's drive are collected before they are multiplied with the
 // inputs: where the gradient is too large for the second cache, beside all else.
@@ -82,6 +64,7 @@ struct BackwardWorker {
   std::vector<Row> drive, feedback;  // derivatives by these, of a block
   std::vector<Row> below, before;    // by the spikes of the layer below, and of the step before
   Lists lists;
+  Row numbers, turned;  // all inputs of some rows, and the same transposed
   std::vector<Gathered>* gathered;
   Scratch scratch;
   Reading reading;
@@ -119,11 +102,13 @@ class LayerStepBack {
         matmul_(BestMatmul()) {
     for (std::size_t l = 0; l < layers.size(); ++l) {
       const LifLayer& layer = chain.layers[l];
+      const auto panels = [&](const float* matrix, std::size_t columns) {
+        return Panels(matrix, layer.size, columns, columns, Padded(layer.size), matmul_);
+      };
       const bool wanted = layer.parameters.input != nullptr && (l > 0 || xs != nullptr);
-      input_.push_back(wanted ? Panels(layer.parameters.input, layer.size, layer.inputs, matmul_)
-                              : Panels());
+      input_.push_back(wanted ? panels(layer.parameters.input, layer.inputs) : Panels());
       recurrent_.push_back(layer.parameters.recurrent != nullptr
-                               ? Panels(layer.parameters.recurrent, layer.size, layer.size, matmul_)
+                               ? panels(layer.parameters.recurrent, layer.size)
                                : Panels());
     }
   }
@@ -212,7 +197,66 @@ class LayerStepBack {
     step.recurrent = wanted(to.recurrent);
     step.input_bias = wanted(to.input_bias), step.recurrent_bias = wanted(to.recurrent_bias);
     step.scratch = w->scratch.Get();
+    LifInputs before = {};
+    before.size = p.size(), before.below = step.bits_before;
+    const bool input = step.input != nullptr && Many(step.inputs, samples);
+    const bool recurrent = step.recurrent != nullptr && t > 0 && Many(before, samples);
+    if (input) step.input = nullptr;
+    if (recurrent) step.recurrent = nullptr;
     loops_.backward(step);
+    const LifCollected rows = {&p.neurons,   1,          samples, step.inputs,
+                               chain_.batch, step.drive, nullptr, {}};
+    if (input) Add(w, rows, &to.input);
+    LifCollected fed = rows;
+    fed.inputs = before, fed.rows = step.feedback;
+    if (recurrent) Add(w, fed, &to.recurrent);
+  }
+
+  bool Many(const LifInputs& in, std::size_t rows) const {
+    if (in.below != nullptr) return loops_.many(in.below, WordsOf(in.size), rows, in.size);
+    return loops_.many(in.events, EventWords(in.size), rows, in.size);
+  }
+
+  // Adds the products of rows of derivatives and their inputs: with all of these where most have an
+  // event, which needs finite derivatives, since what has no event must not show.
+  void Add(BackwardWorker* w, LifCollected rows, Row* to) const {
+    const std::size_t width = rows.neurons->width, samples = rows.samples;
+    bool many = AllFinite(rows.rows, rows.steps * samples * width);
+    for (std::size_t s = 0; many && s < rows.steps; ++s) many = Many(StepOf(rows, s), samples);
+    if (!many) {
+      w->lists.Grow(rows.inputs.size, rows.steps * samples);
+      rows.matrix = to->data(), rows.room = w->lists.Get();
+      return loops_.gather(rows);
+    }
+    const std::size_t inputs = rows.inputs.size, most = std::max<std::size_t>(1, kTurned / samples);
+    for (std::size_t s = 0; s < rows.steps; s += most) {
+      const std::size_t steps = std::min(most, rows.steps - s), depth = steps * samples;
+      w->turned.resize(std::max(w->turned.size(), inputs * depth));
+      for (std::size_t k = 0; k < steps; ++k)
+        xbarax::Transpose(NumbersOf(w, StepOf(rows, s + k), samples), samples, inputs, inputs,
+                          w->turned.data() + k * samples, depth);
+      BestDense<float>().add_product(1, w->turned.data(), depth, rows.rows + s * samples * width,
+                                     width, to->data(), width, inputs, depth, width);
+    }
+  }
+
+  // The inputs of a step of those that are collected.
+  static LifInputs StepOf(const LifCollected& rows, std::size_t step) {
+    LifInputs in = rows.inputs;
+    const std::size_t row = step * rows.apart;
+    if (in.below != nullptr) {
+      in.below += row * WordsOf(in.size);
+    } else {
+      in.xs += row * in.size, in.events += row * EventWords(in.size);
+    }
+    return in;
+  }
+
+  const float* NumbersOf(BackwardWorker* w, const LifInputs& in, std::size_t samples) const {
+    if (in.xs != nullptr && in.half == 0) return in.xs;
+    w->numbers.resize(std::max(w->numbers.size(), samples * in.size));
+    loops_.numbers(in, samples, w->numbers.data());
+    return w->numbers.data();
   }
 
   float* DriveAt(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t samples) const {
@@ -226,8 +270,16 @@ class LayerStepBack {
     Row& to = (*w->gathered)[layer].input;
     if (to.empty()) return;
     const std::size_t steps = std::min(CollectedSteps(chain_.layers[layer]), chain_.steps - t);
-    loops_.gather({&layers_[layer].neurons, steps, samples, InputsAt(layer, t, first), chain_.batch,
-                   w->drive[layer].data(), to.data(), w->lists.Get()});
+    Add(w,
+        {&layers_[layer].neurons,
+         steps,
+         samples,
+         InputsAt(layer, t, first),
+         chain_.batch,
+         w->drive[layer].data(),
+         nullptr,
+         {}},
+        &to);
   }
 
   LifInputs InputsAt(std::size_t layer, std::size_t t, std::size_t first) const {

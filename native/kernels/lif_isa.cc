@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/analog_converters.h"
 #include "kernels/lanes.h"
 #include "kernels/lif_collected.h"
 #include "kernels/lif_events.h"
@@ -121,6 +122,32 @@ void Forward(const LifForwardStep& s) {
 void FindEvents(const LifInputs& in, std::size_t samples) {
   for (std::size_t b = 0; b < samples; ++b)
     Find(in.xs + b * in.size, in.size, in.events + b * EventWords(in.size));
+}
+
+// A dense product of a vector and a number takes a half to one cycle, one by events some three.
+constexpr std::size_t kMany = 5;
+
+bool Many(const std::uint32_t* bits, std::size_t apart, std::size_t rows, std::size_t size) {
+  const std::size_t words = WordsOf(size);
+  std::size_t count = 0;
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t w = 0; w < words; ++w)
+      count += static_cast<std::size_t>(__builtin_popcount(bits[r * apart + w]));
+  return count * kMany > rows * size;
+}
+
+void Numbers(const LifInputs& in, std::size_t samples, float* to) {
+  const Quantiser quantise({in.half, true}, 1.0f);
+  for (std::size_t b = 0; b < samples; ++b, to += in.size) {
+    if (in.xs == nullptr) {
+      const std::uint32_t* const bits = in.below + b * WordsOf(in.size);
+      for (std::size_t k = 0; k < in.size; ++k)
+        to[k] = static_cast<float>(bits[k / 32] >> k % 32 & 1u);
+    } else {
+      for (std::size_t k = 0; k < in.size; k += kLanes)
+        Put(quantise(Get(in.xs + b * in.size, k, in.size)), to, k, in.size);
+    }
+  }
 }
 
 void ForwardAny(const LifForwardStep& s) {
@@ -253,7 +280,7 @@ void BackwardAny(const LifBackwardStep& s) {
 
 }  // namespace
 
-extern const LifLoops kLifLoops = {kLanes,      FindEvents,      ForwardAny,
+extern const LifLoops kLifLoops = {kLanes,      FindEvents,      Many,         Numbers, ForwardAny,
                                    BackwardAny, GatherCollected, &kLifFewLoops};
 
 }  // namespace xbarax::XBARAX_ISA

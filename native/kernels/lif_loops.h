@@ -124,6 +124,11 @@ struct LifLoops {
   std::size_t lanes;
   // Writes the events of xs, which the others take.
   void (*find)(const LifInputs& inputs, std::size_t samples);
+  // Whether rows of bits, so many words apart, have so many events that a product with all inputs
+  // takes less time than one with these.
+  bool (*many)(const std::uint32_t* bits, std::size_t apart, std::size_t rows, std::size_t size);
+  // Writes rows of numbers: what converters make of xs, or spikes.
+  void (*numbers)(const LifInputs& inputs, std::size_t samples, float* to);
   void (*forward)(const LifForwardStep& step);
   void (*backward)(const LifBackwardStep& step);
   // Adds the products of rows and their events to a matrix.

@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <utility>
 #include <vector>
 
 #include "kernels/lif_blocks.h"
+#include "kernels/lif_panels.h"
+#include "kernels/read.h"
 
 namespace xbarax::lif {
 
@@ -17,6 +20,7 @@ struct ForwardWorker {
   std::vector<std::vector<char>> no_number;      // whether some of a sample's spikes is none
   std::vector<char> ones;                        // of what is read: as of RowEvents
   std::vector<std::uint32_t> events;
+  Row drive, feedback;  // products with all inputs
   Scratch scratch;
   Reading reading;
 
@@ -29,15 +33,25 @@ struct ForwardWorker {
       samples.emplace_back(Padded(layer.size), block);
       bits.emplace_back(block * WordsOf(layer.size));
       no_number.emplace_back(block);
+      for (Row* row : {&drive, &feedback}) row->resize(std::max(row->size(), block * layer.size));
     }
   }
 };
+
+constexpr std::size_t kFewRows = 4;  // fewer do not fill a block of rows
 
 class LayerStep {
  public:
   LayerStep(const LifChain& chain, const std::vector<Prepared>& layers, const LifTrace& trace,
             const LifLoops& loops, float* spikes)
-      : chain_(chain), layers_(layers), trace_(trace), loops_(loops), spikes_(spikes) {}
+      : chain_(chain),
+        layers_(layers),
+        trace_(trace),
+        loops_(loops),
+        matmul_(BestMatmul()),
+        spikes_(spikes) {
+    for (std::size_t l = 0; l < 2 * layers.size(); ++l) panels_.emplace_back();
+  }
 
   // Once more where `again`: what is traced is there, and membranes go elsewhere, if anywhere.
   void Run(ForwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
@@ -76,6 +90,7 @@ class LayerStep {
                       t > 0 ? SpikesOf(w, layer, step.bits_before, samples) : RowEvents{});
       step.feedback = w->reading.to.data();
     }
+    Multiply(w, layer, samples, &step);
     step.input = p.input.data(), step.recurrent = p.recurrent.data();
     step.input_bias = p.input_bias.data(), step.recurrent_bias = p.recurrent_bias.data();
     step.rows = w->samples[layer].Rows();
@@ -90,6 +105,32 @@ class LayerStep {
   }
 
  private:
+  // Drives and feeds back what takes less time with all inputs than with those that have an event.
+  void Multiply(ForwardWorker* w, std::size_t layer, std::size_t samples, LifForwardStep* s) const {
+    const Prepared& p = layers_[layer];
+    const LifInputs& in = s->inputs;
+    const auto product = [&](PanelsOnDemand* from, const Row& matrix, std::size_t rows,
+                             const float* x, std::size_t depth, const std::uint32_t* bits,
+                             std::size_t apart, Row* to) -> const float* {
+      if (samples < kFewRows || !loops_.many(bits, apart, samples, rows)) return nullptr;
+      const Panels* panels = from->Get(matrix, rows, p.size(), p.width(), depth, matmul_);
+      if (panels == nullptr) return nullptr;
+      panels->Multiply(x, samples, to->data(), p.size(), matmul_);
+      return to->data();
+    };
+    if (s->drive == nullptr && in.xs != nullptr) {
+      s->drive = product(&panels_[2 * layer], p.input, in.size, in.xs, in.size, in.events,
+                         EventWords(in.size), &w->drive);
+    } else if (s->drive == nullptr) {
+      s->drive = product(&panels_[2 * layer], p.input, in.size, w->samples[layer - 1].spikes.data(),
+                         layers_[layer - 1].width(), in.below, WordsOf(in.size), &w->drive);
+    }
+    if (p.neurons.recurrent && s->feedback == nullptr && !s->first)
+      s->feedback =
+          product(&panels_[2 * layer + 1], p.recurrent, p.size(), w->samples[layer].spikes.data(),
+                  p.width(), s->bits_before, WordsOf(p.size()), &w->feedback);
+  }
+
   // What is known of rows of a layer's spikes, and of given ones.
   RowEvents SpikesOf(ForwardWorker* w, std::size_t layer, const std::uint32_t* bits,
                      std::size_t samples) const {
@@ -112,7 +153,10 @@ class LayerStep {
   const std::vector<Prepared>& layers_;
   const LifTrace& trace_;
   const LifLoops& loops_;
+  const Matmul& matmul_;
   float* spikes_;
+  // Of each layer's input weights and recurrent ones. They stay where they are.
+  mutable std::deque<PanelsOnDemand> panels_;
 };
 
 }  // namespace xbarax::lif

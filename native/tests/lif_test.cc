@@ -62,7 +62,8 @@ void AgreesWhereLarge(const LifLoops& loops) {
     for (std::size_t steps : {1, 18})
       for (float rate : {0.0f, 0.02f, 0.3f, 2.0f}) {
         const Settings s = {Reset::kZero, false, true, true, false};
-        Problem p(s, steps, 4, sizes, seed++, rate);
+        // Where all have events, more rows than are multiplied in one go.
+        Problem p(s, steps, rate > 1 ? 14 : 4, sizes, seed++, rate);
         p.Run(executor, loops);
         IsTheEquations(&p, s);
       }
@@ -118,6 +119,36 @@ void KeepsWhatIsNoNumber(const LifLoops& loops) {
   CHECK(std::isnan(p.gradients[0][0][0]));
 }
 
+// Where most inputs have events and products are with all of them, what belongs to one that has
+// none is left out all the same: weights that are no numbers, and the products of such derivatives.
+void LeavesOutWhatHasNoEvent(const LifLoops& loops) {
+  const Settings s = {Reset::kZero, true, true, false, false};
+  const std::size_t inputs = 40, size = 300, quiet = 7;
+  Problem p(s, 5, 12, {inputs, size, 6}, 10, 1.4f);
+  for (std::size_t k = quiet; k < p.xs.size(); k += inputs) p.xs[k] = 0;
+  for (std::size_t n = 0; n < size; ++n) {
+    p.parameters[0][0][n * inputs + quiet] = std::numeric_limits<float>::infinity();
+    p.parameters[0][2][n * size + quiet] = std::numeric_limits<float>::quiet_NaN();
+  }
+  for (std::size_t i = 0; i < inputs; ++i) p.parameters[0][0][quiet * inputs + i] = -100;
+  for (std::size_t n = 0; n < 6; ++n)
+    p.parameters[1][0][n * size + quiet] = std::numeric_limits<float>::quiet_NaN();
+  for (std::size_t row = quiet; row < 12 * size; row += size)
+    p.states[0][0][row] = p.states[0][1][row] = p.states[0][3][row] = 0;
+  p.spikes_bar[3 * 12 * 6] = std::numeric_limits<float>::quiet_NaN();  // of step 3, sample 0
+  test::Nobody nobody;
+  p.Run(nobody, loops);
+  for (float spike : p.spikes) CHECK(spike == 0 || spike == 1);
+  std::size_t none = 0;
+  for (std::size_t n = 0; n < size; ++n) {
+    none += std::isnan(p.gradients[0][0][n * inputs + quiet + 1]);
+    CHECK(n == quiet || p.gradients[0][0][n * inputs + quiet] == 0);
+    CHECK(n == quiet || p.gradients[0][2][n * size + quiet] == 0);
+  }
+  CHECK(none > 0);
+  for (std::size_t n = 0; n < 6; ++n) CHECK(p.gradients[1][0][n * size + quiet] == 0);
+}
+
 // Settings that are no numbers make spikes where there are no neurons, which must not be decoded.
 void HasNoBitsBehindItsSize(const LifLoops& loops) {
   const Settings s = {Reset::kZero, true, true, false, false};
@@ -154,6 +185,7 @@ int main() {
     if (loops.few != nullptr) xbarax::AgreesWhereLarge(loops);  // too many in any case
     xbarax::RunsAgain(loops);
     xbarax::KeepsWhatIsNoNumber(loops);
+    xbarax::LeavesOutWhatHasNoEvent(loops);
     xbarax::HasNoBitsBehindItsSize(loops);
     xbarax::LeavesOutLanesWithoutASample(loops);
   }
