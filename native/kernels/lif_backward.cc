@@ -13,6 +13,7 @@
 #include "kernels/lif_panels.h"
 #include "kernels/lif_step.h"
 #include "kernels/matmul.h"
+#include "kernels/memory.h"
 #include "kernels/transpose.h"
 
 namespace xbarax {
@@ -115,6 +116,8 @@ class LayerStepBack {
 
   void Run(BackwardWorker* w, std::size_t layer, std::size_t t, std::size_t first,
            std::size_t samples) const {
+    if (trace_.segment == 0 && t >= trace_.again + 2)  // from memory, where they are many
+      BringNear(MembranesAt(*w, layer, t - 2, first, samples), samples * layers_[layer].size());
     Retreat(w, layer, t, first, samples);
     const Prepared& p = layers_[layer];
     const LifReads& reads = chain_.layers[layer].recurrent_reads;

@@ -8,6 +8,7 @@
 #include "kernels/lif_few_lanes.h"
 #include "kernels/lif_few_read.h"
 #include "kernels/lif_loops.h"
+#include "kernels/memory.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
@@ -339,11 +340,6 @@ void Fire(const LifFewLayer& layer, const float* packed, std::size_t samples, Mo
   m->spikes.count = count;
 }
 
-// Brings numbers nearer that will be needed.
-inline void Prefetch(const float* numbers, std::size_t count) {
-  for (std::size_t k = 0; k < count; k += 16) __builtin_prefetch(numbers + k);
-}
-
 // A block's samples, and the steps whose membranes are in `again`.
 struct Place {
   std::size_t first, samples, begin, end;
@@ -370,7 +366,7 @@ void Recall(const LifFewChain& c, std::size_t l, std::size_t t, const Place& p, 
     rows(layer.kept.membrane, (t / c.segment - 1) * c.batch, m->room);
   } else {
     const float* from = layer.membranes + ((t - 1 - c.again) * c.batch + p.first) * size;
-    if (t - 1 > c.again) Prefetch(from - c.batch * size, p.samples * size);
+    if (t - 1 > c.again) BringNear(from - c.batch * size, p.samples * size);
     if (c.packed) return Fire<V>(layer, from, p.samples, m);
     ToLanes<V>(from, p.samples, size, m->room);
   }
