@@ -70,11 +70,13 @@ def _changed(**workload: Any) -> Point:
     return BASE._replace(workload=BASE.workload._replace(**workload))
 
 
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+
 AXES: dict[str, dict[str, Point]] = {
     "steps": {str(n): _changed(steps=n) for n in (50, 100, 200)},
     "batch": {str(n): _changed(batch=n) for n in (32, 128, 256)},
     "width": {str(n): _changed(sizes=(700, n, 20)) for n in (64, 256, 512)},
-    "input rate": {str(rate): BASE._replace(rate=rate) for rate in (0.003, 0.01, 0.03, 0.1)},
+    "input rate": {str(rate): BASE._replace(rate=rate) for rate in RATES},
     "variance": {str(v): BASE._replace(variance=v) for v in (0.25, 1.0, 4.0)},
 }
 
