@@ -224,8 +224,9 @@ class LayerStepBack {
   // event, which needs finite derivatives, since what has no event must not show.
   void Add(BackwardWorker* w, LifCollected rows, Row* to) const {
     const std::size_t width = rows.neurons->width, samples = rows.samples;
-    bool many = AllFinite(rows.rows, rows.steps * samples * width);
+    bool many = true;
     for (std::size_t s = 0; many && s < rows.steps; ++s) many = Many(StepOf(rows, s), samples);
+    many = many && AllFinite(rows.rows, rows.steps * samples * width);
     if (!many) {
       w->lists.Grow(rows.inputs.size, rows.steps * samples);
       rows.matrix = to->data(), rows.room = w->lists.Get();
