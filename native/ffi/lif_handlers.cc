@@ -379,7 +379,8 @@ LifTrace TakeTrace(const Call& call, const Kept& parts, Buffers* buffers) {
 constexpr std::size_t kTakenAnew = std::size_t{1} << 25;
 constexpr std::size_t kNear = std::size_t{1} << 20;
 
-// Results lie side by side in a program's memory, or nearly: huge pages hold several.
+// Results lie side by side in a program's memory, or nearly: huge pages hold several. What is
+// between them may be another's, whose contents stay what they are.
 void MapResults(ffi::RemainingRets results) {
   struct Range {
     char *begin, *end;

@@ -75,7 +75,8 @@ class AnalogReader {
 
   // Reads `rows` rows, those at x into those at y. What becomes of a row does not depend on the
   // others. `noise` has an element for each row; it may be null where there is no noise. `events`
-  // are of use where all tiles of outputs share their inputs. Allocates nothing, throws nothing.
+  // are of use where all tiles of outputs share their inputs and no reference column is driven.
+  // Allocates nothing, throws nothing.
   void Rows(const float* x, std::size_t rows, const RowNoise* noise, float* y, void* scratch,
             const RowEvents& events = {}) const;
   // The same for rows from `first_row` on of a read with one key.

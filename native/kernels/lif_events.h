@@ -122,12 +122,12 @@ inline Events Converted(const Events& events, float half, const LifScratch& scra
 
 // ---- Rows of a matrix, one for each input ---------------------------------------------------
 
-// V vectors of a sum at a time, so that they stay in registers.
+// V vectors of a sum at a time, so that they stay in registers. What it starts with is added last,
+// as to a dense product, so that a sample's bits do not depend on which of both there is.
 template <std::size_t V, bool Factors>
 inline void AddColumns(const float* rows, const Events& events, std::size_t width,
                        const float* start, float* sum) {
-  Floats total[V];
-  for (std::size_t v = 0; v < V; ++v) total[v] = Load(start + v * kLanes);
+  Floats total[V] = {};
   for (std::size_t k = 0; k < events.count; ++k) {
     const float* row = rows + events.numbers[k] * width;
     for (std::size_t v = 0; v < V; ++v) {
@@ -135,7 +135,7 @@ inline void AddColumns(const float* rows, const Events& events, std::size_t widt
       total[v] += Factors ? events.factors[k] * number : number;
     }
   }
-  for (std::size_t v = 0; v < V; ++v) Store(sum + v * kLanes, total[v]);
+  for (std::size_t v = 0; v < V; ++v) Store(sum + v * kLanes, Load(start + v * kLanes) + total[v]);
 }
 
 template <bool Factors>

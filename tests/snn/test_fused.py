@@ -301,6 +301,20 @@ def dot(a, b):
     return sum(map(jnp.vdot, jax.tree.leaves(a), jax.tree.leaves(b)))
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_sample_does_not_depend_on_its_neighbours(recurrent):
+    """Products are by events or with all inputs, as the neighbours have them: the same bits."""
+    options = {"recurrent": recurrent, "input_bias": True}
+    net = snn.Sequential(snn.LIF(128, **options), snn.LIF(64, **options))
+    params = lively(net, 100)
+    few = random_spikes(1, 20, 24, 100, rate=0.1)
+    many = np.concatenate([few[:, :1], random_spikes(2, 20, 23, 100, rate=0.9)], axis=1)
+    run = jax.jit(lambda xs: snn.unroll(net, params, xs, record=True)[2])
+    for records in zip(run(few), run(many), run(few[:, :1]), strict=True):
+        for other in records[1:]:
+            np.testing.assert_array_equal(other.membrane[:, 0], records[0].membrane[:, 0])
+
+
 def test_forward_mode(params):
     native, spec = (as_implemented(NET, word) for word in ("native", "jax"))
     along = jax.tree.map(lambda leaf: normal(1, *leaf.shape), params)
