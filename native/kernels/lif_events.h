@@ -122,19 +122,21 @@ inline Events Converted(const Events& events, float half, const LifScratch& scra
 
 // ---- Rows of a matrix, one for each input ---------------------------------------------------
 
-// V vectors of a sum at a time, so that they stay in registers. What it starts with is added last,
-// as to a dense product, so that a sample's bits do not depend on which of both there is.
+// V vectors of a sum of some rows at a time, so that they stay in registers. What it starts with is
+// added last, as to a dense product, so that a sample's bits do not depend on which of both there
+// is.
 template <std::size_t V, bool Factors>
 inline void AddColumns(const float* rows, const Events& events, std::size_t width,
                        const float* start, float* sum) {
-  Floats total[V] = {};
-  for (std::size_t k = 0; k < events.count; ++k) {
-    const float* row = rows + events.numbers[k] * width;
-    for (std::size_t v = 0; v < V; ++v) {
-      const Floats number = Load(row + v * kLanes);
-      total[v] += Factors ? events.factors[k] * number : number;
-    }
-  }
+  const auto number = [&](std::size_t k, std::size_t v) {
+    return Load(rows + events.numbers[k] * width + v * kLanes);
+  };
+  Floats total[V];
+  for (std::size_t v = 0; v < V; ++v)
+    total[v] = Factors ? events.factors[0] * number(0, v) : number(0, v);
+  for (std::size_t k = 1; k < events.count; ++k)
+    for (std::size_t v = 0; v < V; ++v)
+      total[v] += Factors ? events.factors[k] * number(k, v) : number(k, v);
   for (std::size_t v = 0; v < V; ++v) Store(sum + v * kLanes, Load(start + v * kLanes) + total[v]);
 }
 
@@ -155,6 +157,10 @@ inline void AddAll(const float* rows, const Events& events, std::size_t width, c
 // sum = start + the rows of the events, times their factors. Padded rows.
 inline void AddRows(const float* rows, const Events& events, const LifNeurons& n,
                     const float* start, float* sum) {
+  if (events.count == 0) {
+    for (std::size_t c = 0; c < n.width; c += kLanes) Store(sum + c, Load(start + c));
+    return;
+  }
   if (events.factors == nullptr) return AddAll<false>(rows, events, n.width, start, sum);
   AddAll<true>(rows, events, n.width, start, sum);
   // A factor that is no number makes something of the zeros behind the layer's size.
