@@ -74,22 +74,13 @@ void ToRows(const float* lanes, std::size_t samples, std::size_t size, float* ro
   Transpose(lanes, size, samples, V * kLanes, rows, size);
 }
 
-// (size, samples) from (size, lanes), and back; zeros in lanes without a sample.
+// (size, samples) from (size, lanes).
 template <std::size_t V>
 void Pack(const float* lanes, std::size_t samples, std::size_t size, float* packed) {
   const std::size_t last = samples - (V - 1) * kLanes;
   for (std::size_t n = 0; n < size; ++n, lanes += V * kLanes, packed += samples) {
     for (std::size_t v = 0; v + 1 < V; ++v) Store(packed + v * kLanes, Load(lanes + v * kLanes));
     StoreSome(packed + (V - 1) * kLanes, Load(lanes + (V - 1) * kLanes), last);
-  }
-}
-
-template <std::size_t V>
-void Unpack(const float* packed, std::size_t samples, std::size_t size, float* lanes) {
-  const std::size_t last = samples - (V - 1) * kLanes;
-  for (std::size_t n = 0; n < size; ++n, lanes += V * kLanes, packed += samples) {
-    for (std::size_t v = 0; v + 1 < V; ++v) Store(lanes + v * kLanes, Load(packed + v * kLanes));
-    Store(lanes + (V - 1) * kLanes, LoadSome(packed + (V - 1) * kLanes, last));
   }
 }
 
