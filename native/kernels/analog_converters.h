@@ -48,8 +48,11 @@ class Divide {
   explicit Divide(Floats by)
       : by_(by), reciprocal_(1.0f / by), multiplies_(Mask((by > kLeast) & (by < kMost)) == kAll) {}
 
-  Floats operator()(Floats x) const {
-    if (!multiplies_) return x / by_;
+  Floats operator()(Floats x) const { return multiplies_ ? Quickly(x) : x / by_; }
+
+  bool multiplies() const { return multiplies_; }
+  // For those who have looked whether it multiplies.
+  Floats Quickly(Floats x) const {
     const Floats near = x * reciprocal_;
     return AddProduct(reciprocal_, AddProduct(-near, by_, x), near);
   }
@@ -65,6 +68,9 @@ class Divide {
   explicit Divide(Floats by) : by_(by) {}
 
   Floats operator()(Floats x) const { return x / by_; }
+
+  static bool multiplies() { return true; }
+  Floats Quickly(Floats x) const { return x / by_; }
 
  private:
   Floats by_;
@@ -90,6 +96,10 @@ class Quantiser {
 
   // Of what is not beyond the full scale.
   Floats Within(Floats x) const { return exact_ ? x : Round(divide_(x) * half_) * step_; }
+
+  // Whether Quickly() does for Within(): it looks at nothing, for loops over many numbers.
+  bool quick() const { return !exact_ && divide_.multiplies(); }
+  Floats Quickly(Floats x) const { return Round(divide_.Quickly(x) * half_) * step_; }
 
  private:
   template <class Scale>

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/analog_converters.h"
 #include "kernels/analog_steps.h"
@@ -38,6 +39,12 @@ inline void Put(float* to, Floats v, std::size_t count) {
     StoreSome(to, v, count);
 }
 
+inline std::size_t Smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+// Rows of which the largest numbers are found before anything is made of them: what waits for one
+// would keep the processor from the next.
+constexpr std::size_t kRowsTogether = 32;
+
 // The largest magnitude; NaN if any number is.
 inline float Largest(const float* x, std::size_t count) {
   Ints largest = {};
@@ -49,53 +56,24 @@ inline float Largest(const float* x, std::size_t count) {
 
 // ---- Inputs ---------------------------------------------------------------------------------
 
-// Where numbers are not zero: how many there are and, where these are at most `most`, which. Lanes
-// are listed some vectors later, when it is known that they are not too many: where all numbers are
-// some, none is.
-class Places {
- public:
-  Places(std::uint32_t* to, std::size_t most) : to_(to), most_(most) {}
+// Lists where numbers are not zero; the list's end.
+inline std::uint32_t* List(const float* x, std::size_t count, std::uint32_t* places) {
+  ForEachVector(count, [&](std::size_t i, std::size_t n) {
+    for (unsigned lanes = Differ(Get(x + i, n), Floats{}); lanes != 0; lanes &= lanes - 1)
+      *places++ = static_cast<std::uint32_t>(i) + static_cast<std::uint32_t>(__builtin_ctz(lanes));
+  });
+  return places;
+}
 
-  // Lanes of a vector, by bits.
-  void Add(std::size_t first, unsigned lanes) {
-    held_[n_held_++] = {static_cast<std::uint32_t>(first), lanes};
-    if (n_held_ == kHeld) List();
-  }
-  std::size_t Count() {
-    List();
-    return count_;
-  }
-
- private:
-  static constexpr std::size_t kHeld = 32;
-  struct Some {
-    std::uint32_t first, lanes;
-  };
-
-  void List() {
-    std::size_t place = count_;
-    for (std::size_t i = 0; i < n_held_; ++i)
-      count_ += static_cast<std::size_t>(__builtin_popcount(held_[i].lanes));
-    for (std::size_t i = 0; i < n_held_ && count_ <= most_; ++i)
-      for (std::uint32_t lanes = held_[i].lanes; lanes != 0; lanes &= lanes - 1)
-        to_[place++] = held_[i].first + static_cast<std::uint32_t>(__builtin_ctz(lanes));
-    n_held_ = 0;
-  }
-
-  std::uint32_t* to_;
-  std::size_t most_, count_ = 0, n_held_ = 0;
-  Some held_[kHeld];
-};
-
-// `quantise` converts a vector of inputs.
+// `quantise` converts a vector of inputs. The sum of squared voltages.
 template <class Quantise>
-inline void DriveRow(const DriveStep& s, std::size_t r, const Quantise& quantise) {
+inline Floats DriveRow(const DriveStep& s, std::size_t r, const Quantise& quantise) {
   const std::size_t count = s.count, width = s.drives - (s.column ? 1 : 0);
   const float* const x = s.x + r * s.x_stride;
   float* const volts = s.volts + r * s.drives;
   float* const squares = s.squares == nullptr ? nullptr : s.squares + r * s.drives;
   const Floats unit = Floats{} + s.unit;
-  Places places(s.places + r * s.drives, s.most);
+  int driven = 0;
   Floats total = {}, power = {};
   const auto put = [&](std::size_t i, Floats v) {
     Store(volts + i, v);
@@ -107,21 +85,26 @@ inline void DriveRow(const DriveStep& s, std::size_t r, const Quantise& quantise
     const Floats v = quantise(given) * unit;
     put(i, v);
     // No lane behind the row, which not even a zero is with a full scale that is no number.
-    places.Add(i, Differ(v, Floats{}) & ((1u << n) - 1));
+    driven += __builtin_popcount(Differ(v, Floats{}) & ((1u << n) - 1));
     power += v * v;
     total += v;
   });
   for (std::size_t i = (count + kLanes - 1) / kLanes * kLanes; i < width; i += kLanes)
     put(i, Floats{});
+  const float column = s.column ? -Sum(total) : 0;
   if (s.column) {
-    const float v = -Sum(total);
-    volts[width] = v;
-    if (squares != nullptr) squares[width] = v * v;
-    power[0] += v * v;
-    places.Add(width, v != 0);
+    volts[width] = column;
+    if (squares != nullptr) squares[width] = column * column;
+    power[0] += column * column;
+    driven += column != 0;
   }
-  if (s.deviations != nullptr) s.deviations[r] = __builtin_sqrtf(s.variance * Sum(power));
-  s.n_places[r] = static_cast<std::uint32_t>(places.Count());
+  const auto n_places = static_cast<std::uint32_t>(driven);
+  if (n_places <= s.most) {  // of rows that are mostly zero
+    std::uint32_t* const end = List(volts, count, s.places + r * s.drives);
+    if (column != 0) *end = static_cast<std::uint32_t>(width);
+  }
+  s.n_places[r] = n_places;
+  return power;
 }
 
 // Of a row of ones and zeros, each of the former as `volt`.
@@ -152,20 +135,33 @@ void DriveOnes(const DriveStep& s, std::size_t r, float volt) {
   s.n_places[r] = static_cast<std::uint32_t>(count);
 }
 
-void Drive(const DriveStep& s) {
+void DriveRows(const DriveStep& s, std::size_t first, std::size_t end) {
   const Quantiser by_one(s.levels, 1.0f);
-  const bool known = s.events.bits != nullptr;
+  const bool known = s.events.bits != nullptr, scaled = s.scaled && s.levels.half != 0;
   const float one = by_one(Floats{} + 1.0f)[0] * s.unit;
-  for (std::size_t r = 0; r < s.rows; ++r) {
-    if (known && s.events.ones[r]) {
+  float largest[kRowsTogether];
+  Floats powers[kRowsTogether];
+  const auto ones = [&](std::size_t r) { return known && s.events.ones[r]; };
+  for (std::size_t r = first; r < end && scaled; ++r)
+    if (!ones(r)) largest[r - first] = Largest(s.x + r * s.x_stride, s.count);
+  for (std::size_t r = first; r < end; ++r) {
+    if (ones(r)) {
       DriveOnes(s, r, one);
-    } else if (s.scaled && s.levels.half != 0) {
-      const Quantiser quantiser(s.levels, Largest(s.x + r * s.x_stride, s.count));
-      DriveRow(s, r, [&](Floats x) { return quantiser.Within(x); });
+    } else if (!scaled) {
+      powers[r - first] = DriveRow(s, r, by_one);
+    } else if (const Quantiser quantiser(s.levels, largest[r - first]); quantiser.quick()) {
+      powers[r - first] = DriveRow(s, r, [&](Floats x) { return quantiser.Quickly(x); });
     } else {
-      DriveRow(s, r, by_one);
+      powers[r - first] = DriveRow(s, r, [&](Floats x) { return quantiser.Within(x); });
     }
   }
+  for (std::size_t r = first; r < end && s.deviations != nullptr; ++r)
+    if (!ones(r)) s.deviations[r] = __builtin_sqrtf(s.variance * Sum(powers[r - first]));
+}
+
+void Drive(const DriveStep& s) {
+  for (std::size_t r = 0; r < s.rows; r += kRowsTogether)
+    DriveRows(s, r, Smaller(s.rows, r + kRowsTogether));
 }
 
 // ---- Products -------------------------------------------------------------------------------
@@ -197,31 +193,29 @@ void Events(const float* x, const std::uint32_t* places, std::size_t count, cons
 
 // ---- Noise ----------------------------------------------------------------------------------
 
-// A row's deviation, and where it is null the roots of variances.
-struct Deviation {
-  const float* row;
-  const float* variances;
-
-  Floats operator()(std::size_t i, std::size_t n) const {
-    return row != nullptr ? Floats{} + *row : Sqrt(Get(variances + i, n));
+// Calls body(deviation) with a function object: of sums from number i on, n of them, the
+// deviations.
+template <class Body>
+inline void WithDeviation(const NoiseStep& s, std::size_t r, Body body) {
+  if (s.deviations != nullptr) {
+    const Floats deviation = Floats{} + s.deviations[r];
+    return body([&](std::size_t, std::size_t) { return deviation; });
   }
-};
-
-inline Deviation DeviationOf(const NoiseStep& s, std::size_t r) {
-  if (s.deviations != nullptr) return {s.deviations + r, nullptr};
-  return {nullptr, s.variances + r * s.stride};
+  const float* const variances = s.variances + r * s.stride;
+  body([&](std::size_t i, std::size_t n) { return Sqrt(Get(variances + i, n)); });
 }
 
-// Adds noise to a row's sums from number `begin` to `end`, as many as there are vectors for.
-inline void Add(const Floats* normal, std::size_t vectors, const Deviation& deviation,
-                std::size_t begin, std::size_t end, float* sums) {
-  for (std::size_t v = 0; v < vectors && begin < end; ++v, begin += kLanes) {
-    const std::size_t n = end - begin < kLanes ? end - begin : kLanes;
-    Put(sums + begin, Get(sums + begin, n) + deviation(begin, n) * normal[v], n);
-  }
+// Adds noise to a row's sums from number `begin` to `end`.
+template <class Deviation>
+inline void Add(const float* normal, const Deviation& deviation, std::size_t begin, std::size_t end,
+                float* sums) {
+  const auto add = [&](std::size_t i, std::size_t n) {
+    Put(sums + i, Get(sums + i, n) + deviation(i, n) * Load(normal + (i - begin)), n);
+  };
+  std::size_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) add(i, kLanes);
+  if (i < end) add(i, end - i);
 }
-
-inline std::size_t Smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 
 constexpr std::size_t kMost = 1024, kFew = kMost / 8;  // counters
 
@@ -240,20 +234,16 @@ void AddNoiseTogether(const NoiseStep& s) {
       ++end;
     ForEachQuadruples(key, row * s.row_counters + s.first, (end - r) * quarter,
                       [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
-                        for (std::size_t q = 0; q < 4; ++q)
-                          std::memcpy(drawn[q] + i, numbers[q], vectors * sizeof(Floats));
+                        for (std::size_t v = 0; v < vectors; ++v)
+                          for (std::size_t q = 0; q < 4; ++q)
+                            Store(drawn[q] + i + v * kLanes, numbers[q][v]);
                       });
     for (std::size_t k = r; k < end; ++k) {
-      const Deviation deviation = DeviationOf(s, k);
-      float* sums = s.sums + k * s.stride;
-      for (std::size_t q = 0; q < 4; ++q) {
-        const float* numbers = drawn[q] + (k - r) * quarter;
-        const std::size_t last = Smaller((q + 1) * quarter, count);
-        for (std::size_t i = q * quarter; i < last; i += kLanes, numbers += kLanes) {
-          const Floats some = Load(numbers);
-          Add(&some, 1, deviation, i, last, sums);
-        }
-      }
+      WithDeviation(s, k, [&](const auto& deviation) {
+        for (std::size_t q = 0; q < 4; ++q)
+          Add(drawn[q] + (k - r) * quarter, deviation, q * quarter,
+              Smaller((q + 1) * quarter, count), s.sums + k * s.stride);
+      });
     }
   }
 }
@@ -264,14 +254,17 @@ void AddNoise(const NoiseStep& s) {
   for (std::size_t r = 0; r < s.rows; ++r) {
     if (s.silent[r]) continue;
     const auto [key, row] = s.noise[r];
-    const Deviation deviation = DeviationOf(s, r);
-    float* sums = s.sums + r * s.stride;
-    ForEachQuadruples(key, row * s.row_counters + s.first, quarter,
-                      [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
-                        for (std::size_t q = 0; q < 4; ++q)
-                          Add(numbers[q], vectors, deviation, q * quarter + i,
-                              Smaller((q + 1) * quarter, count), sums);
-                      });
+    WithDeviation(s, r, [&](const auto& deviation) {
+      ForEachQuadruples(key, row * s.row_counters + s.first, quarter,
+                        [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+                          for (std::size_t q = 0; q < 4; ++q) {
+                            const std::size_t begin = q * quarter + i, end = (q + 1) * quarter;
+                            Add(reinterpret_cast<const float*>(numbers[q]), deviation, begin,
+                                Smaller(Smaller(begin + vectors * kLanes, end), count),
+                                s.sums + r * s.stride);
+                          }
+                        });
+    });
   }
 }
 
@@ -283,29 +276,39 @@ inline float FullScale(const ConvertStep& s, std::size_t plane, const float* sum
 }
 
 // Planes of a row from number `first` on, which are read in one go. kWithin: no current is beyond a
-// full scale that is the largest of them.
+// full scale that is the largest of them. What does not change is copied: for all that compilers
+// know, what is stored could change it.
 template <std::size_t kPlanes, bool kWithin>
 inline void ConvertPlanes(const ConvertStep& s, std::size_t first, const float* sums, float* y) {
+  const std::size_t lines = s.lines, count = s.count;
   const auto of = [&](std::size_t p) {
-    return Quantiser(s.levels, FullScale(s, first + p, sums + p * s.lines));
+    return Quantiser(s.levels, FullScale(s, first + p, sums + p * lines));
   };
   const Quantiser one = of(0), other = kPlanes == 1 ? one : of(kPlanes - 1);
-  const auto quantise = [&](std::size_t p, Floats x) {
+  const Floats factors[2] = {Floats{} + s.factors[first],
+                             Floats{} + s.factors[first + kPlanes - 1]};
+  const auto convert = [&](auto anew, const auto& quantise) {
+    Floats columns[kPlanes] = {};
+    for (std::size_t p = 0; p < kPlanes && s.column; ++p)
+      columns[p] = quantise(p, Floats{} + sums[(p + 1) * lines - 1]);
+    ForEachVector(count, [&](std::size_t i, std::size_t n) {
+      Floats total = anew ? Floats{} : Get(y + i, n);
+      for (std::size_t p = 0; p < kPlanes; ++p) {
+        const Floats value = factors[p] * (quantise(p, Get(sums + p * lines + i, n)) - columns[p]);
+        total = anew && p == 0 ? value : total + value;
+      }
+      Put(y + i, total, n);
+    });
+  };
+  const auto all = [&](const auto& quantise) {
+    if (s.first && first == 0) return convert(std::true_type(), quantise);
+    convert(std::false_type(), quantise);
+  };
+  if (kWithin && one.quick() && other.quick())
+    return all([&](std::size_t p, Floats x) { return (p == 0 ? one : other).Quickly(x); });
+  all([&](std::size_t p, Floats x) {
     const Quantiser& quantiser = p == 0 ? one : other;
     return kWithin ? quantiser.Within(x) : quantiser(x);
-  };
-  Floats columns[kPlanes] = {};
-  for (std::size_t p = 0; p < kPlanes && s.column; ++p)
-    columns[p] = quantise(p, Floats{} + sums[(p + 1) * s.lines - 1]);
-  const bool anew = s.first && first == 0;
-  ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
-    Floats total = anew ? Floats{} : Get(y + i, n);
-    for (std::size_t p = 0; p < kPlanes; ++p) {
-      const Floats value =
-          s.factors[first + p] * (quantise(p, Get(sums + p * s.lines + i, n)) - columns[p]);
-      total = anew && p == 0 ? value : total + value;
-    }
-    Put(y + i, total, n);
   });
 }
 

@@ -75,7 +75,7 @@ struct BackwardWorker {
 
   BackwardWorker(const LifChain& chain, const LifTrace& trace, std::vector<Gathered>* gathered,
                  std::size_t block)
-      : gathered(gathered), scratch(chain), reading(chain), again(chain, block) {
+      : gathered(gathered), scratch(chain), reading(chain, block), again(chain, block) {
     for (const LifLayer& layer : chain.layers) {
       const std::size_t steps = std::min(std::max(trace.segment, trace.again), chain.steps);
       membranes.emplace_back(steps * block * layer.size);
@@ -378,7 +378,7 @@ void LifBackward(const LifChain& chain, const LifTrace& trace, const LifCotangen
   const std::size_t tasks = lif::Tasks(chain, executor);
   std::vector<std::vector<Gathered>> gathered(tasks);
   ForEachBlock(
-      chain.batch, tasks, lif::kBlock, executor,
+      chain.batch, tasks, lif::BlockOf(chain, tasks), executor,
       [&](std::size_t task, std::size_t block) {
         for (std::size_t l = 0; l < layers.size(); ++l)
           gathered[task].emplace_back(chain.layers[l], results.parameters[l]);

@@ -15,7 +15,10 @@
 
 namespace xbarax::lif {
 
-constexpr std::size_t kBlock = 24;  // samples at a time: some blocks of rows of a product
+// Samples at a time: some blocks of rows of a product, so many where layers are wide, and more
+// where they are narrow. Many share what is fetched of the weights, of few the states stay near.
+constexpr std::size_t kLeastBlock = 24, kMostBlock = 6 * kLeastBlock;
+constexpr std::size_t kBlockNumbers = std::size_t{18} << 10;  // of a row's for all samples
 constexpr std::size_t kNeuronsWorthATask = std::size_t{1} << 13;
 
 // Allocates from a line of the cache on.
@@ -188,6 +191,18 @@ inline std::size_t Tasks(const LifChain& chain, const Executor& executor) {
   return std::max<std::size_t>(1, std::min({chain.batch, worth, executor.threads()}));
 }
 
+// As many samples in each block of a task as go evenly: a last one of a few takes almost as long as
+// a whole one.
+inline std::size_t BlockOf(const LifChain& chain, std::size_t tasks) {
+  const auto ceil = [](std::size_t n, std::size_t by) { return (n + by - 1) / by; };
+  std::size_t widest = 1;
+  for (const LifLayer& layer : chain.layers) widest = std::max(widest, Padded(layer.size));
+  const std::size_t samples = std::max<std::size_t>(1, ceil(chain.batch, tasks));
+  const std::size_t most =
+      std::clamp(kBlockNumbers / widest / kLeastBlock * kLeastBlock, kLeastBlock, kMostBlock);
+  return ceil(ceil(samples, ceil(samples, most)), kLeastBlock) * kLeastBlock;
+}
+
 // Calls body(worker, first, samples) for blocks of at most so many samples of each task, which
 // makes its worker. Throws, once all have ended, what a body threw: threads of a pool must not.
 template <class Make, class Body>
@@ -218,7 +233,7 @@ struct Reading {
   Row from, to, drive;  // rows without what is behind a layer's size
   std::vector<RowNoise> noise;
 
-  explicit Reading(const LifChain& chain) : noise(kBlock) {
+  Reading(const LifChain& chain, std::size_t block) : noise(block) {
     std::size_t bytes = 0, widest = 0;
     for (const LifLayer& layer : chain.layers)
       for (const LifReads* reads : {&layer.input_reads, &layer.recurrent_reads})
@@ -228,7 +243,7 @@ struct Reading {
             widest = std::max({widest, reader->inputs(), reader->outputs()});
           }
     scratch.resize(bytes);
-    for (Row* row : {&from, &to, &drive}) row->resize(kBlock * widest);
+    for (Row* row : {&from, &to, &drive}) row->resize(block * widest);
   }
 
   // Reads rows, `width` apart, into `to`, where they are close together; those are the rows from

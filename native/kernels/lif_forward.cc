@@ -18,8 +18,9 @@ void LifForward(const LifChain& chain, float* spikes, const std::vector<LifState
   std::vector<Prepared> layers;
   for (const LifLayer& layer : chain.layers) layers.push_back(lif::Prepare(layer, true, executor));
   const LayerStep step(chain, layers, trace, loops, spikes);
+  const std::size_t tasks = lif::Tasks(chain, executor);
   lif::ForEachBlock(
-      chain.batch, lif::Tasks(chain, executor), lif::kBlock, executor,
+      chain.batch, tasks, lif::BlockOf(chain, tasks), executor,
       [&](std::size_t, std::size_t block) { return ForwardWorker(chain, block); },
       [&](ForwardWorker& w, std::size_t first, std::size_t samples) {
         for (std::size_t l = 0; l < layers.size(); ++l)

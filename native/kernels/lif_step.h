@@ -28,7 +28,7 @@ struct ForwardWorker {
       : ones(block),
         events(block * EventWords(chain.layers[0].inputs)),
         scratch(chain),
-        reading(chain) {
+        reading(chain, block) {
     for (const LifLayer& layer : chain.layers) {
       samples.emplace_back(Padded(layer.size), block);
       bits.emplace_back(block * WordsOf(layer.size));

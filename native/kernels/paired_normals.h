@@ -18,20 +18,23 @@ constexpr float kMinusLog[8] = {0.157745793f,  -0.171113253f, 0.163405806f, -0.1
 constexpr float kSine[4] = {-3.59545083e-05f, 0.00249000709f, -0.0807454363f, 0.785398185f};
 constexpr float kCosine[4] = {-0.000318880513f, 0.0158499144f, -0.308424264f, 1.0f};
 
-// The pair of normal numbers of each word, as random.h says, V vectors in step, since each
-// operation waits for the last: Step<0>() to Step<kThreefryRounds - 1>(), then End().
+// Four numbers of each counter, in that order.
+using Quadruples = Floats[4][kRandomVectors];
+
+// The pairs of normal numbers of both words of V vectors of counters, as random.h says, all of them
+// in step, since each operation waits for the last: Step<0>() to Step<kThreefryRounds - 1>(), then
+// End().
 template <std::size_t V>
-class PairSteps {
+class QuadrupleSteps {
  public:
-  // `others` are the words that come of the same counters.
-  PairSteps(const Words* bits, const Words* others) : bits_(bits), others_(others) {}
+  QuadrupleSteps(const Words* x, const Words* y) : x_(x), y_(y) {}
 
   template <int kStep>
   [[gnu::always_inline]] void Step() {
     constexpr std::uint32_t kOne = 0x3f800000, kTwoThirds = 0x3f2aaaab, kExponent = 0xff800000;
-    for (std::size_t v = 0; v < V; ++v) {
+    for (std::size_t v = 0; v < kPairs; ++v) {
       if constexpr (kStep == 0) {  // u; from fractions of numbers in [1, 2), all of it exact
-        radius_[v] = BitCast<Floats>((bits_[v] & 0xfffffu) | kOne) * 8.0f - (8.0f - 0x1p-21f);
+        radius_[v] = BitCast<Floats>((Bits(v) & 0xfffffu) | kOne) * 8.0f - (8.0f - 0x1p-21f);
       } else if constexpr (kStep == 1) {  // 2^exponent (1 + rest), the latter from 2/3 to 4/3
         const Words u = BitCast<Words>(radius_[v]), exponent = (u - kTwoThirds) & kExponent;
         exponent_[v] = BitCast<Ints>(exponent);
@@ -47,7 +50,7 @@ class PairSteps {
       } else if constexpr (kStep == 11) {
         radius_[v] = Sqrt(radius_[v]);
       } else if constexpr (kStep == 12) {  // 4 / pi times the angle from the quadrant's middle
-        const Words word = ((bits_[v] >> 7) & 0x7fe000u) | (others_[v] & 0x1ffeu) | (kOne | 1u);
+        const Words word = ((Bits(v) >> 7) & 0x7fe000u) | (Others(v) & 0x1ffeu) | (kOne | 1u);
         rest_[v] = BitCast<Floats>(word) * 2.0f - 3.0f;
       } else if constexpr (kStep == 13) {
         const Floats square = rest_[v] * rest_[v];
@@ -63,49 +66,46 @@ class PairSteps {
     }
   }
 
-  [[gnu::always_inline]] void End(Floats* first, Floats* second) {
+  [[gnu::always_inline]] void End(Quadruples to) {
     constexpr std::uint32_t kSign = 0x80000000;
-    for (std::size_t v = 0; v < V; ++v) {
+    for (std::size_t v = 0; v < kPairs; ++v) {
       const Floats x = radius_[v] * (cosine_[v] - sine_[v]);
       const Floats y = radius_[v] * (cosine_[v] + sine_[v]);
-      first[v] = BitCast<Floats>(BitCast<Words>(x) ^ (bits_[v] & kSign));
-      second[v] = BitCast<Floats>(BitCast<Words>(y) ^ ((bits_[v] << 1) & kSign));
+      to[v / V * 2][v % V] = BitCast<Floats>(BitCast<Words>(x) ^ (Bits(v) & kSign));
+      to[v / V * 2 + 1][v % V] = BitCast<Floats>(BitCast<Words>(y) ^ ((Bits(v) << 1) & kSign));
     }
   }
 
  private:
-  const Words *bits_, *others_;
-  Ints exponent_[V];
-  Floats radius_[V], rest_[V], square_[V], sine_[V], cosine_[V];
+  static constexpr std::size_t kPairs = 2 * V;
+
+  // A pair's word, and the other one of its counter.
+  Words Bits(std::size_t v) const { return v < V ? x_[v] : y_[v - V]; }
+  Words Others(std::size_t v) const { return v < V ? y_[v] : x_[v - V]; }
+
+  const Words *x_, *y_;
+  Ints exponent_[kPairs];
+  Floats radius_[kPairs], rest_[kPairs], square_[kPairs], sine_[kPairs], cosine_[kPairs];
 };
 
 template <std::size_t V>
-inline void Pairs(const Words* bits, const Words* others, Floats* first, Floats* second) {
-  PairSteps<V> steps(bits, others);
-  AllSteps(&steps);
-  steps.End(first, second);
-}
-
-// Four numbers of each counter, in that order.
-using Quadruples = Floats[4][kRandomVectors];
-
-template <std::size_t V>
 inline void SomeQuadruples(const Words* x, const Words* y, Quadruples to) {
-  Pairs<V>(x, y, to[0], to[1]);
-  Pairs<V>(y, x, to[2], to[3]);
+  QuadrupleSteps<V> steps(x, y);
+  AllSteps(&steps);
+  steps.End(to);
 }
 
-// The pairs of V vectors of words, and both words of half as many vectors of counters from number n
-// on, which takes less time together: chains of the former wait for results, the latter need every
-// unit.
+// The numbers of V vectors of counters, and both words of V more from number n on, which takes less
+// time together: chains of the former wait for results, the latter need every unit.
 template <std::size_t V, class Counters>
-[[gnu::always_inline]] inline void PairsAndBits(const Words* bits, const Words* others,
-                                                Floats* first, Floats* second,
-                                                const KeyWords& words, const Counters& counters,
-                                                std::size_t n, Words* x, Words* y) {
-  PairSteps<V> steps(bits, others);
-  words.GetBoth<V / 2>(counters, n, x, y, [&](auto round) { steps.template Step<round.value>(); });
-  steps.End(first, second);
+[[gnu::always_inline]] inline void QuadruplesAndBits(const Words* x, const Words* y, Quadruples to,
+                                                     const KeyWords& words,
+                                                     const Counters& counters, std::size_t n,
+                                                     Words* next_x, Words* next_y) {
+  QuadrupleSteps<V> steps(x, y);
+  words.GetBoth<V>(counters, n, next_x, next_y,
+                   [&](auto round) { steps.template Step<round.value>(); });
+  steps.End(to);
 }
 
 // Calls body(n, vectors, numbers) for `count` vectors of counters, some from number n on at a time.
@@ -113,31 +113,29 @@ template <std::size_t V, class Counters>
 template <class Counters, class Body>
 inline void ForEachQuadruples(const KeyWords& words, const Counters& counters, std::size_t count,
                               Body body) {
-  constexpr std::size_t V = kRandomVectors, kHalf = V / 2;
-  Words x[V], y[V];
+  constexpr std::size_t V = kRandomVectors;
+  Words x[2][V], y[2][V];  // of these counters, and of the next
   Quadruples numbers;
   std::size_t done = 0;
-  if (count > kHalf) {
-    words.GetBoth<V>(counters, 0, x, y);
-    for (; done + V + kHalf < count; done += V) {
-      Words next_x[V], next_y[V];
-      PairsAndBits<V>(x, y, numbers[0], numbers[1], words, counters, done + V, next_x, next_y);
-      PairsAndBits<V>(y, x, numbers[2], numbers[3], words, counters, done + V + kHalf,
-                      next_x + kHalf, next_y + kHalf);
+  if (count > V / 2) {
+    std::size_t now = 0;
+    words.GetBoth<V>(counters, 0, x[now], y[now]);
+    for (; done + V + V / 2 < count; done += V, now = 1 - now) {
+      QuadruplesAndBits<V>(x[now], y[now], numbers, words, counters, done + V, x[1 - now],
+                           y[1 - now]);
       body(done, V, numbers);
-      for (std::size_t v = 0; v < V; ++v) x[v] = next_x[v], y[v] = next_y[v];
     }
-    SomeQuadruples<V>(x, y, numbers);
+    SomeQuadruples<V>(x[now], y[now], numbers);
     body(done, count - done < V ? count - done : V, numbers);
     done += V;
   }
   if (done + 1 < count) {
-    words.GetBoth<2>(counters, done, x, y);
-    SomeQuadruples<2>(x, y, numbers);
+    words.GetBoth<2>(counters, done, x[0], y[0]);
+    SomeQuadruples<2>(x[0], y[0], numbers);
     body(done, 2, numbers);
   } else if (done < count) {
-    words.GetBoth<1>(counters, done, x, y);
-    SomeQuadruples<1>(x, y, numbers);
+    words.GetBoth<1>(counters, done, x[0], y[0]);
+    SomeQuadruples<1>(x[0], y[0], numbers);
     body(done, 1, numbers);
   }
 }
