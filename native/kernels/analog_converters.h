@@ -51,6 +51,7 @@ class Divide {
   Floats operator()(Floats x) const { return multiplies_ ? Quickly(x) : x / by_; }
 
   bool multiplies() const { return multiplies_; }
+  Floats reciprocal() const { return reciprocal_; }
   // For those who have looked whether it multiplies.
   Floats Quickly(Floats x) const {
     const Floats near = x * reciprocal_;
@@ -70,6 +71,7 @@ class Divide {
   Floats operator()(Floats x) const { return x / by_; }
 
   static bool multiplies() { return true; }
+  Floats reciprocal() const { return 1.0f / by_; }
   Floats Quickly(Floats x) const { return x / by_; }
 
  private:
@@ -95,11 +97,15 @@ class Quantiser {
   }
 
   // Of what is not beyond the full scale.
-  Floats Within(Floats x) const { return exact_ ? x : Round(divide_(x) * half_) * step_; }
+  Floats Within(Floats x) const { return exact_ ? x : Rounded(Round(divide_(x) * half_) * step_); }
 
   // Whether Quickly() does for Within(): it looks at nothing, for loops over many numbers.
   bool quick() const { return !exact_ && divide_.multiplies(); }
-  Floats Quickly(Floats x) const { return Round(divide_.Quickly(x) * half_) * step_; }
+  Floats Quickly(Floats x) const { return Rounded(Round(divide_.Quickly(x) * half_) * step_); }
+  // For sums with noise, Round(x * levels()) * step() does, too: what lies between two levels gets
+  // either, as rounding has it, but of those with noise none does, unless by chance.
+  Floats levels() const { return half_ * divide_.reciprocal(); }
+  Floats step() const { return step_; }
 
  private:
   template <class Scale>

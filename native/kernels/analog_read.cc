@@ -51,8 +51,8 @@ struct AnalogReader::Block {
   float* sums;              // [rows][panels · panel columns]: currents
   float* variances;         // kEach: the same, of their noise
   float* deviations;        // kUniform: [rows]
-  std::uint32_t* places;    // [rows][drives]: where volts are not zero
-  std::uint32_t* n_places;  // [rows]: how many, or more than MostPlaces(): not where
+  std::uint32_t* n_places;  // [rows]: of how many volts are not zero; where, if no more than
+  std::uint32_t* places;    // MostPlaces(): [rows][drives]
   bool silent[kBlockRows];  // whether none of a row's lines is driven: no current is there to be
                             // noisy
 };
@@ -154,7 +154,7 @@ std::size_t AnalogReader::scratch_bytes() const {
   const std::size_t row = copies * (drives_ + columns()) + 1;
   const std::size_t behind = copies * steps_->lanes;  // what steps may write to
   return (kBlockRows * row + behind) * sizeof(float) +
-         kBlockRows * (drives_ + 1) * sizeof(std::uint32_t) + kLine;
+         (kBlockRows * (drives_ + 1) + 3 * kBitsBehind) * sizeof(std::uint32_t) + kLine;
 }
 
 void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise, float* y,
@@ -168,8 +168,8 @@ void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise,
   block.volts = block.variances + (each ? sums : 0);
   block.squares = block.volts + drives;
   block.deviations = block.squares + (each ? drives : 0);
-  block.places = reinterpret_cast<std::uint32_t*>(block.deviations + kBlockRows);
-  block.n_places = block.places + kBlockRows * drives_;
+  block.n_places = reinterpret_cast<std::uint32_t*>(block.deviations + kBlockRows);
+  block.places = block.n_places + kBlockRows;
   for (std::size_t r = 0; r < rows; r += kBlockRows) {
     block.x = x + r * inputs_;
     if (events.bits != nullptr && !path_.apart && !(path_.transposed && column_))
@@ -279,6 +279,7 @@ void AnalogReader::Convert(const Block& block, std::size_t a, std::size_t b) con
   step.sums = block.sums;
   step.count = std::min(width, to_ - a * width);
   step.levels = LevelsOf(converters_.adc_bits, converters_.adc_signed);
+  step.noisy = noise_ != ReadNoise::kNone;
   step.by_read = converters_.adc_range == AdcRange::kRead;
   step.full_scale = converters_.full_scale;
   if (!full_scales_.empty()) step.full_scales = full_scales_.data() + a * tiles_from_ + b;

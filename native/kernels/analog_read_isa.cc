@@ -9,6 +9,7 @@
 #include "kernels/analog_steps.h"
 #include "kernels/paired_normals.h"
 #include "kernels/random.h"
+#include "kernels/set_bits.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
@@ -46,7 +47,7 @@ inline std::size_t Smaller(std::size_t a, std::size_t b) { return a < b ? a : b;
 constexpr std::size_t kRowsTogether = 32;
 
 // The largest magnitude; NaN if any number is.
-inline float Largest(const float* x, std::size_t count) {
+[[gnu::always_inline]] inline float Largest(const float* x, std::size_t count) {
   Ints largest = {};
   ForEachVector(count, [&](std::size_t i, std::size_t n) {
     largest = Larger(MagnitudeBits(Get(x + i, n)), largest);
@@ -107,25 +108,44 @@ inline Floats DriveRow(const DriveStep& s, std::size_t r, const Quantise& quanti
   return power;
 }
 
-// Of a row of ones and zeros, each of the former as `volt`.
-void DriveOnes(const DriveStep& s, std::size_t r, float volt) {
-  const std::uint32_t* const bits = s.events.bits + r * s.events.apart;
-  std::uint32_t* const places = s.places + r * s.drives;
+// Where only places are looked at, a voltage for all takes less time than one for each of them,
+// whose number is hard to foresee, in rows of no more than this.
+constexpr std::size_t kFilled = 256;
+
+// Where a row's bits are, from the tile's first on.
+inline std::size_t ListOnes(const DriveStep& s, const std::uint32_t* bits, std::uint32_t* places) {
   const std::size_t first = s.first_bit, end = first + s.count;
+  if (first % 32 == 0) {
+    std::size_t count = ListBits(bits + first / 32, WordsOf(s.count), places);
+    while (count > 0 && places[count - 1] >= s.count) --count;  // the next tile's
+    return count;
+  }
   std::size_t count = 0;
   for (std::size_t word = first / 32; word * 32 < end; ++word) {
     std::uint32_t left = bits[word];
-    if (left == 0) continue;
     if (word * 32 < first) left &= ~0u << first % 32;
     if (end - word * 32 < 32) left &= (1u << (end - word * 32)) - 1;
     for (; left != 0; left &= left - 1)
       places[count++] = static_cast<std::uint32_t>(
           word * 32 + static_cast<std::size_t>(__builtin_ctz(left)) - first);
   }
+  return count;
+}
+
+// Of a row of ones and zeros, each of the former as `volt`.
+void DriveOnes(const DriveStep& s, std::size_t r, float volt) {
+  std::uint32_t* const places = s.places + r * s.drives;
+  std::size_t count = ListOnes(s, s.events.bits + r * s.events.apart, places);
   if (volt == 0) count = 0;
   const float square = volt * volt;
   const auto put = [&](float* row, float value) {
-    if (count > s.most || s.whole) std::memset(row, 0, s.drives * sizeof(float));
+    if (count > s.most || s.whole) {
+      std::memset(row, 0, s.drives * sizeof(float));
+    } else if (s.drives <= kFilled) {
+      const Floats all = Floats{} + value;
+      for (std::size_t i = 0; i < s.drives; i += kLanes) Store(row + i, all);
+      return;
+    }
     for (std::size_t k = 0; k < count; ++k) row[places[k]] = value;
   };
   put(s.volts + r * s.drives, volt);
@@ -183,12 +203,14 @@ inline void SomePanels(const float* x, const std::uint32_t* places, std::size_t 
 
 void Events(const float* x, const std::uint32_t* places, std::size_t count, const float* b,
             std::size_t depth, std::size_t panels, float* y) {
-  constexpr std::size_t kPanels = 8 / kVectors;
   std::size_t p = 0;
-  for (; p + kPanels <= panels; p += kPanels)
-    SomePanels<kPanels>(x, places, count, b + p * depth * kColumns, depth, y + p * kColumns);
-  for (; p < panels; ++p)
-    SomePanels<1>(x, places, count, b + p * depth * kColumns, depth, y + p * kColumns);
+  const auto some = [&](auto n) {
+    for (; p + n <= panels; p += n)
+      SomePanels<n>(x, places, count, b + p * depth * kColumns, depth, y + p * kColumns);
+  };
+  some(std::integral_constant<std::size_t, 4>());  // half of the registers
+  some(std::integral_constant<std::size_t, 2>());
+  some(std::integral_constant<std::size_t, 1>());
 }
 
 // ---- Noise ----------------------------------------------------------------------------------
@@ -219,53 +241,94 @@ inline void Add(const float* normal, const Deviation& deviation, std::size_t beg
 
 constexpr std::size_t kMost = 1024, kFew = kMost / 8;  // counters
 
-// The noise of rows of at most kFew counters, which follow one another: for many rows together,
-// since those of one make no blocks, or not enough to be drawn beside the next.
+// Where the rows end, from row r on, that can be drawn together: their counters follow one another.
+std::size_t EndOfTogether(const NoiseStep& s, std::size_t r, std::size_t most) {
+  const auto [key, row] = s.noise[r];
+  std::size_t end = r + 1;
+  while (end < s.rows && end - r < most && !s.silent[end] && s.noise[end].row == row + (end - r) &&
+         s.noise[end].key.first == key.first && s.noise[end].key.second == key.second)
+    ++end;
+  return end;
+}
+
+// Calls body(r, end) for rows that can be drawn together.
+template <class Body>
+inline void ForEachTogether(const NoiseStep& s, std::size_t most, Body body) {
+  for (std::size_t r = 0, end; r < s.rows; r = end) {
+    end = s.silent[r] ? r + 1 : EndOfTogether(s, r, most);
+    if (!s.silent[r]) body(r, end);
+  }
+}
+
+// body(i, vectors, numbers): those of `counters` counters from row r's first on, from number i on.
+template <class Body>
+inline void Draw(const NoiseStep& s, std::size_t r, std::size_t counters, Body body) {
+  ForEachQuadruples(s.noise[r].key, s.noise[r].row * s.row_counters + s.first, counters, body);
+}
+
+// The noise of rows of which a quarter is some vectors: each goes where it belongs. What does not
+// change is copied: for all that compilers know, what is stored could change it.
+template <bool kEach>
+void AddVectors(const NoiseStep& s) {
+  const std::size_t quarter = s.planes * s.lines / 4, stride = s.stride;
+  ForEachTogether(s, s.row_counters == quarter ? s.rows : 1, [&](std::size_t r, std::size_t end) {
+    std::size_t row = r, at = 0;  // of the next vectors
+    Draw(s, r, (end - r) * quarter,
+         [&, quarter, stride, all = s.sums, deviations = s.deviations, variances = s.variances](
+             std::size_t, std::size_t vectors, const Quadruples& numbers) {
+           for (std::size_t v = 0; v < vectors; ++v) {
+             const std::size_t first = row * stride + at;
+             const Floats of_row = kEach ? Floats{} : Floats{} + deviations[row];
+             float* const sums = all + first;
+             Floats noisy[4];
+             for (std::size_t q = 0; q < 4; ++q) {
+               const std::size_t i = q * quarter;
+               const Floats deviation = kEach ? Sqrt(Load(variances + first + i)) : of_row;
+               noisy[q] = Load(sums + i) + deviation * numbers[q][v];
+             }
+             for (std::size_t q = 0; q < 4; ++q) Store(sums + q * quarter, noisy[q]);
+             if ((at += kLanes) == quarter) at = 0, ++row;
+           }
+         });
+  });
+}
+
+// The noise of other rows, of at most kFew counters: for many together, since those of one make no
+// blocks, or not enough to be drawn beside the next.
 void AddNoiseTogether(const NoiseStep& s) {
   const std::size_t count = s.planes * s.lines, quarter = Counters(count);
   float drawn[4][kMost + kRandomVectors * kLanes];
-  for (std::size_t r = 0, end; r < s.rows; r = end) {
-    end = r + 1;
-    if (s.silent[r]) continue;
-    const auto [key, row] = s.noise[r];
-    while (end < s.rows && !s.silent[end] && s.noise[end].row == row + (end - r) &&
-           s.noise[end].key.first == key.first && s.noise[end].key.second == key.second &&
-           (end - r + 1) * quarter <= kMost)
-      ++end;
-    ForEachQuadruples(key, row * s.row_counters + s.first, (end - r) * quarter,
-                      [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
-                        for (std::size_t v = 0; v < vectors; ++v)
-                          for (std::size_t q = 0; q < 4; ++q)
-                            Store(drawn[q] + i + v * kLanes, numbers[q][v]);
-                      });
-    for (std::size_t k = r; k < end; ++k) {
+  ForEachTogether(s, kMost / quarter, [&](std::size_t r, std::size_t end) {
+    Draw(s, r, (end - r) * quarter,
+         [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+           for (std::size_t v = 0; v < vectors; ++v)
+             for (std::size_t q = 0; q < 4; ++q) Store(drawn[q] + i + v * kLanes, numbers[q][v]);
+         });
+    for (std::size_t k = r; k < end; ++k)
       WithDeviation(s, k, [&](const auto& deviation) {
         for (std::size_t q = 0; q < 4; ++q)
           Add(drawn[q] + (k - r) * quarter, deviation, q * quarter,
               Smaller((q + 1) * quarter, count), s.sums + k * s.stride);
       });
-    }
-  }
+  });
 }
 
 void AddNoise(const NoiseStep& s) {
   const std::size_t count = s.planes * s.lines, quarter = Counters(count);
+  if (count % (4 * kLanes) == 0)
+    return s.deviations == nullptr ? AddVectors<true>(s) : AddVectors<false>(s);
   if (s.row_counters == quarter && quarter <= kFew) return AddNoiseTogether(s);
-  for (std::size_t r = 0; r < s.rows; ++r) {
-    if (s.silent[r]) continue;
-    const auto [key, row] = s.noise[r];
+  ForEachTogether(s, 1, [&](std::size_t r, std::size_t) {
     WithDeviation(s, r, [&](const auto& deviation) {
-      ForEachQuadruples(key, row * s.row_counters + s.first, quarter,
-                        [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
-                          for (std::size_t q = 0; q < 4; ++q) {
-                            const std::size_t begin = q * quarter + i, end = (q + 1) * quarter;
-                            Add(reinterpret_cast<const float*>(numbers[q]), deviation, begin,
-                                Smaller(Smaller(begin + vectors * kLanes, end), count),
-                                s.sums + r * s.stride);
-                          }
-                        });
+      Draw(s, r, quarter, [&](std::size_t i, std::size_t vectors, const Quadruples& numbers) {
+        for (std::size_t q = 0; q < 4; ++q) {
+          const std::size_t begin = q * quarter + i, end = (q + 1) * quarter;
+          Add(reinterpret_cast<const float*>(numbers[q]), deviation, begin,
+              Smaller(Smaller(begin + vectors * kLanes, end), count), s.sums + r * s.stride);
+        }
+      });
     });
-  }
+  });
 }
 
 // ---- Outputs --------------------------------------------------------------------------------
@@ -275,41 +338,71 @@ inline float FullScale(const ConvertStep& s, std::size_t plane, const float* sum
   return s.full_scales == nullptr ? s.full_scale : s.full_scales[plane * s.full_scales_stride];
 }
 
+// Adds up what comes of kPlanes planes' currents: `by` of each times what `quantise` makes of them.
+// What does not change is copied: for all that compilers know, what is stored could change it.
+template <bool kAnew, bool kNoisy, std::size_t kPlanes, class Quantise>
+inline void AddPlanes(const ConvertStep& s, const float* sums, const Floats* by,
+                      const Quantise& quantise, float* y) {
+  const std::size_t lines = s.lines;
+  Floats columns[kPlanes] = {};
+  for (std::size_t p = 0; p < kPlanes && s.column; ++p)
+    columns[p] = quantise(p, Floats{} + sums[(p + 1) * lines - 1]);
+  ForEachVector(s.count, [&](std::size_t i, std::size_t n) {
+    Floats total = kAnew ? Floats{} : Get(y + i, n);
+    for (std::size_t p = 0; p < kPlanes; ++p) {
+      const Floats value = by[p] * (quantise(p, Get(sums + p * lines + i, n)) - columns[p]);
+      // Planes with the same current cancel, where there is no noise that would tell them apart.
+      const Floats whole = kNoisy ? value : Rounded(value);
+      total = kAnew && p == 0 ? whole : total + whole;
+    }
+    Put(y + i, total, n);
+  });
+}
+
+template <bool kNoisy, std::size_t kPlanes, class Quantise>
+inline void AddPlanes(const ConvertStep& s, std::size_t first, const float* sums, const Floats* by,
+                      const Quantise& quantise, float* y) {
+  if (s.first && first == 0) return AddPlanes<true, kNoisy, kPlanes>(s, sums, by, quantise, y);
+  AddPlanes<false, kNoisy, kPlanes>(s, sums, by, quantise, y);
+}
+
 // Planes of a row from number `first` on, which are read in one go. kWithin: no current is beyond a
-// full scale that is the largest of them. What does not change is copied: for all that compilers
-// know, what is stored could change it.
+// full scale that is the largest of them.
 template <std::size_t kPlanes, bool kWithin>
-inline void ConvertPlanes(const ConvertStep& s, std::size_t first, const float* sums, float* y) {
-  const std::size_t lines = s.lines, count = s.count;
-  const auto of = [&](std::size_t p) {
-    return Quantiser(s.levels, FullScale(s, first + p, sums + p * lines));
-  };
-  const Quantiser one = of(0), other = kPlanes == 1 ? one : of(kPlanes - 1);
-  const Floats factors[2] = {Floats{} + s.factors[first],
-                             Floats{} + s.factors[first + kPlanes - 1]};
-  const auto convert = [&](auto anew, const auto& quantise) {
-    Floats columns[kPlanes] = {};
-    for (std::size_t p = 0; p < kPlanes && s.column; ++p)
-      columns[p] = quantise(p, Floats{} + sums[(p + 1) * lines - 1]);
-    ForEachVector(count, [&](std::size_t i, std::size_t n) {
-      Floats total = anew ? Floats{} : Get(y + i, n);
-      for (std::size_t p = 0; p < kPlanes; ++p) {
-        const Floats value = factors[p] * (quantise(p, Get(sums + p * lines + i, n)) - columns[p]);
-        total = anew && p == 0 ? value : total + value;
-      }
-      Put(y + i, total, n);
-    });
-  };
-  const auto all = [&](const auto& quantise) {
-    if (s.first && first == 0) return convert(std::true_type(), quantise);
-    convert(std::false_type(), quantise);
-  };
-  if (kWithin && one.quick() && other.quick())
-    return all([&](std::size_t p, Floats x) { return (p == 0 ? one : other).Quickly(x); });
-  all([&](std::size_t p, Floats x) {
+[[gnu::always_inline]] inline void ConvertPlanes(const ConvertStep& s, std::size_t first,
+                                                 const float* full_scales, const float* sums,
+                                                 float* y) {
+  const Quantiser one(s.levels, full_scales[0]), other(s.levels, full_scales[kPlanes - 1]);
+  Floats factors[kPlanes];
+  for (std::size_t p = 0; p < kPlanes; ++p) factors[p] = Floats{} + s.factors[first + p];
+  const auto quantise = [&](std::size_t p, Floats x) {
     const Quantiser& quantiser = p == 0 ? one : other;
     return kWithin ? quantiser.Within(x) : quantiser(x);
-  });
+  };
+  AddPlanes<false, kPlanes>(s, first, sums, factors, quantise, y);
+}
+
+template <std::size_t kPlanes, bool kWithin>
+inline void ConvertSome(const ConvertStep& s, std::size_t first, const float* sums, float* y) {
+  float full_scales[kPlanes];
+  for (std::size_t p = 0; p < kPlanes; ++p)
+    full_scales[p] = FullScale(s, first + p, sums + p * s.lines);
+  if (kWithin && s.noisy) {
+    // What lies between two levels gets either, as rounding has it; with noise that is by chance.
+    Floats levels[kPlanes], by[kPlanes];
+    bool quick = s.levels.half != 0;
+    for (std::size_t p = 0; p < kPlanes; ++p) {
+      const float high = full_scales[p];
+      quick &= high > 0x1p-80f && high < 0x1p80f;
+      levels[p] = Floats{} + s.levels.half / high;
+      by[p] = Floats{} + s.factors[first + p] * (high / s.levels.half);
+    }
+    if (quick)
+      return AddPlanes<true, kPlanes>(
+          s, first, sums, by, [levels](std::size_t p, Floats x) { return Round(x * levels[p]); },
+          y);
+  }
+  ConvertPlanes<kPlanes, kWithin>(s, first, full_scales, sums, y);
 }
 
 template <bool kWithin>
@@ -322,8 +415,8 @@ inline void ConvertRows(const ConvertStep& s) {
     }
     const float* sums = s.sums + r * s.stride;
     std::size_t p = 0;
-    for (; p + 2 <= s.planes; p += 2) ConvertPlanes<2, kWithin>(s, p, sums + p * s.lines, y);
-    if (p < s.planes) ConvertPlanes<1, kWithin>(s, p, sums + p * s.lines, y);
+    for (; p + 2 <= s.planes; p += 2) ConvertSome<2, kWithin>(s, p, sums + p * s.lines, y);
+    if (p < s.planes) ConvertSome<1, kWithin>(s, p, sums + p * s.lines, y);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bits.h"
 #include "kernels/random.h"
 
 namespace xbarax {
@@ -45,7 +46,7 @@ struct DriveStep {
   float* deviations;  // of each row: the root of `variance` times the sum of squares; or null
   float variance;
   std::size_t most;         // places of a row
-  std::uint32_t* places;    // [rows][drives]: where voltages are not zero
+  std::uint32_t* places;    // [rows][drives], and 3 kBitsBehind more: where voltages are not zero
   std::uint32_t* n_places;  // how many; where they are more than `most`, places are not written
   bool whole;               // whether voltages of zero are written even where places are
 };
@@ -76,6 +77,7 @@ struct ConvertStep {
   std::size_t count;  // results of a row
   bool column;        // whether line number lines - 1 is a reference column
   Levels levels;
+  bool noisy;                // whether currents have noise, so that none is between two levels
   bool by_read;              // whether full scale is the largest of a plane's currents
   float full_scale;          // else that,
   const float* full_scales;  // or if not null, that of each plane, `full_scales_stride` apart

@@ -38,6 +38,19 @@ inline Floats Select(Ints mask, Floats yes, Floats no) { return mask ? yes : no;
 
 inline Floats Magnitude(Floats x) { return BitCast<Floats>(BitCast<Ints>(x) & 0x7fffffff); }
 
+// x, out of the sight of compilers, which would make one operation of a product and a sum, and so
+// round only once.
+inline Floats Rounded(Floats x) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(x));
+#elif defined(__SSE2__)
+  asm("" : "+x"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
+  return x;
+}
+
 #if defined(__FMA__)
 // a b + c, rounded once, whatever compilers think of a sum of a product.
 inline Floats AddProduct(Floats a, Floats b, Floats c) {

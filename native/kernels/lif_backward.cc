@@ -50,13 +50,13 @@ struct Lists {
 
   void Grow(std::size_t inputs, std::size_t rows) {
     begins.resize(std::max(begins.size(), inputs + 1)), ends.resize(std::max(ends.size(), rows));
-    const std::size_t events = std::max(numbers.size(), std::max(inputs, kListed));
-    numbers.resize(events), listed.resize(events);
+    const std::size_t events = std::max({listed.size(), inputs, kListed});
+    numbers.resize(events + kBitsBehind), listed.resize(events);
     factors.resize(events), listed_factors.resize(events);
   }
   LifCollectedRoom Get() {
-    return {ends.size(),   numbers.size(), numbers.data(), listed.data(),
-            begins.data(), ends.data(),    factors.data(), listed_factors.data()};
+    return {ends.size(),   listed.size(), numbers.data(), listed.data(),
+            begins.data(), ends.data(),   factors.data(), listed_factors.data()};
   }
 };
 

@@ -178,7 +178,8 @@ struct Scratch {
       most = std::max({most, layer.inputs, layer.size});
       widest = std::max(widest, Padded(layer.size));
     }
-    numbers.resize(most), factors.resize(most), drive.resize(widest), feedback.resize(widest);
+    numbers.resize(most + kBitsBehind), factors.resize(most);
+    drive.resize(widest), feedback.resize(widest);
   }
   LifScratch Get() { return {numbers.data(), factors.data(), drive.data(), feedback.data()}; }
 };

@@ -7,6 +7,7 @@
 
 #include "kernels/lanes.h"
 #include "kernels/lif_loops.h"
+#include "kernels/set_bits.h"
 
 namespace xbarax::XBARAX_ISA {
 namespace {
@@ -33,49 +34,8 @@ struct Events {
   std::size_t count;
 };
 
-// So many words, zeros in the other lanes.
-inline Ints LoadWords(const std::uint32_t* from, std::size_t count) {
-  Ints v = {};
-  if (count >= kLanes) {
-    std::memcpy(&v, from, sizeof v);
-    return v;
-  }
-#if defined(__AVX512F__)
-  return BitCast<Ints>(_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << count) - 1), from));
-#elif defined(__AVX2__)
-  return BitCast<Ints>(_mm256_maskload_epi32(reinterpret_cast<const int*>(from), First(count)));
-#else
-  for (std::size_t lane = 0; lane < count; ++lane)
-    std::memcpy(&v[lane], from + lane, sizeof v[lane]);
-  return v;
-#endif
-}
-
-// Looks for words that are not zero first: their number, unlike that of a word's bits, is hard to
-// foresee only once.
-inline std::size_t Decode(const std::uint32_t* bits, std::size_t size, std::uint32_t* numbers) {
-  const std::size_t words = WordsOf(size);
-  std::size_t count = 0;
-  for (std::size_t first = 0; first < words; first += 32) {
-    const std::size_t some_words = words - first < 32 ? words - first : 32;
-    std::uint32_t some = 0;
-    for (std::size_t w = 0; w < some_words; w += kLanes)
-      some |= Mask(LoadWords(bits + first + w, some_words - w) != 0) << w;
-    for (; some != 0; some &= some - 1) {
-      const std::size_t word = first + static_cast<std::size_t>(__builtin_ctz(some));
-      const std::uint32_t begin = static_cast<std::uint32_t>(32 * word);
-      std::uint32_t left = bits[word];
-      do {
-        numbers[count++] = begin + static_cast<std::uint32_t>(__builtin_ctz(left));
-        left &= left - 1;
-      } while (left != 0);
-    }
-  }
-  return count;
-}
-
 inline Events Spikes(const std::uint32_t* bits, std::size_t size, const LifScratch& scratch) {
-  return {scratch.numbers, nullptr, Decode(bits, size, scratch.numbers)};
+  return {scratch.numbers, nullptr, ListBits(bits, WordsOf(size), scratch.numbers)};
 }
 
 // Writes which of x are not zero, and whether these are all 1.
@@ -101,7 +61,7 @@ inline void Find(const float* x, std::size_t size, std::uint32_t* events) {
 inline Events Values(const float* x, const std::uint32_t* events, std::size_t size,
                      const LifScratch& scratch) {
   const std::size_t words = WordsOf(size);
-  const std::size_t count = Decode(events, size, scratch.numbers);
+  const std::size_t count = ListBits(events, words, scratch.numbers);
   if (events[words] != 0) return {scratch.numbers, nullptr, count};
   for (std::size_t k = 0; k < count; ++k) scratch.factors[k] = x[scratch.numbers[k]];
   return {scratch.numbers, scratch.factors, count};

@@ -156,15 +156,15 @@ Floats Largest(const AnalogTile& t, const float* sums) {
   return BitCast<Floats>(largest);
 }
 
-// Adds what comes of one vector of a plane's currents to the results.
+// Adds what comes of one vector of a plane's currents to the results; those of planes with the same
+// currents cancel.
 template <std::size_t V, class Quantise>
-void AddLines(const AnalogTile& t, const float* sums, float scale, const Quantise& quantise,
+void AddLines(const AnalogTile& t, const float* sums, Floats factor, const Quantise& quantise,
               float* y) {
   const std::size_t outputs = t.outputs();
-  const Floats factor = Splat(scale);
   const Floats column = t.line_column ? quantise(Load(sums + outputs * V * kLanes)) : Floats{};
   for (std::size_t at = 0; at < outputs * V * kLanes; at += V * kLanes)
-    Store(y + at, Load(y + at) + factor * (quantise(Load(sums + at)) - column));
+    Store(y + at, Load(y + at) + Rounded(factor * (quantise(Load(sums + at)) - column)));
 }
 
 // From currents to results with noise, which are added to y.
@@ -177,16 +177,22 @@ void Convert(const AnalogTile& t, const Floats* power, const ReadRoom& room, flo
       const Floats largest = !t.noisy()               ? Largest<V>(t, sums)
                              : t.variances == nullptr ? AddNoise<V, false>(t, first, power[v], room)
                                                       : AddNoise<V, true>(t, first, power[v], room);
-      const auto add = [&](const auto& quantise) {
-        AddLines<V>(t, sums, t.factors[p], quantise, y + v * kLanes);
+      const Floats factor = Splat(t.factors[p]);
+      const auto add = [&](Floats by, const auto& quantise) {
+        AddLines<V>(t, sums, by, quantise, y + v * kLanes);
       };
       const Quantiser converter(t.adc, largest);
       if (t.adc.half == 0)
-        add([](Floats x) { return x; });
-      else if (t.adc.is_signed)
-        add([&](Floats x) { return converter.Within(x); });
+        add(factor, [](Floats x) { return x; });
+      else if (!t.adc.is_signed)
+        add(factor, [&](Floats x) { return converter(x); });
+      else if (!converter.quick())
+        add(factor, [&](Floats x) { return converter.Within(x); });
+      else if (t.noisy())
+        add(factor * converter.step(),
+            [levels = converter.levels()](Floats x) { return Round(x * levels); });
       else
-        add([&](Floats x) { return converter(x); });
+        add(factor, [&](Floats x) { return converter.Quickly(x); });
     }
 }
 

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bits.h"
+
 namespace xbarax {
 
 enum class Reset { kZero, kSubtract, kNone };
@@ -38,12 +40,11 @@ struct LifRows {
 };
 
 // Bits say which of a row's numbers are not zero; a last word says whether these are all 1.
-[[maybe_unused]] static constexpr std::size_t WordsOf(std::size_t bits) { return (bits + 31) / 32; }
 [[maybe_unused]] static constexpr std::size_t EventWords(std::size_t inputs) {
   return WordsOf(inputs) + 1;
 }
 
-// Room for the events of one sample.
+// Room for the events of one sample, and kBitsBehind more numbers.
 struct LifScratch {
   std::uint32_t* numbers;
   float *factors, *drive, *feedback;
@@ -100,7 +101,8 @@ struct LifBackwardStep {
   LifScratch scratch;
 };
 
-// Room for lists of so many rows, and events: at least those of a sample.
+// Room for lists of so many rows, and events: at least those of a sample, and kBitsBehind more
+// numbers.
 struct LifCollectedRoom {
   std::size_t rows, events;
   std::uint32_t *numbers, *listed, *begins, *ends;  // begins: one more than there are inputs
