@@ -15,10 +15,11 @@
 
 namespace xbarax::lif {
 
-// Samples at a time: some blocks of rows of a product, so many where layers are wide, and more
-// where they are narrow. Many share what is fetched of the weights, of few the states stay near.
+// Samples at a time, some blocks of rows of a product. Many share what is fetched of the weights,
+// of few the states stay near: as many as this where layers are no wider than kNarrow, and have no
+// more neurons together than kNeurons.
 constexpr std::size_t kLeastBlock = 24, kMostBlock = 6 * kLeastBlock;
-constexpr std::size_t kBlockNumbers = std::size_t{18} << 10;  // of a row's for all samples
+constexpr std::size_t kNarrow = 128, kNeurons = 288;
 constexpr std::size_t kNeuronsWorthATask = std::size_t{1} << 13;
 
 // Allocates from a line of the cache on.
@@ -192,15 +193,20 @@ inline std::size_t Tasks(const LifChain& chain, const Executor& executor) {
   return std::max<std::size_t>(1, std::min({chain.batch, worth, executor.threads()}));
 }
 
-// As many samples in each block of a task as go evenly: a last one of a few takes almost as long as
-// a whole one.
 inline std::size_t BlockOf(const LifChain& chain, std::size_t tasks) {
   const auto ceil = [](std::size_t n, std::size_t by) { return (n + by - 1) / by; };
-  std::size_t widest = 1;
-  for (const LifLayer& layer : chain.layers) widest = std::max(widest, Padded(layer.size));
+  std::size_t widest = 1, neurons = 0;
+  for (const LifLayer& layer : chain.layers) {
+    widest = std::max(widest, Padded(layer.size));
+    neurons += Padded(layer.size);
+  }
+  const std::size_t most = std::clamp(
+      std::min(ceil(kMostBlock * kNarrow * kNarrow / (widest * widest), kLeastBlock) * kLeastBlock,
+               kMostBlock * kNeurons / neurons / kLeastBlock * kLeastBlock),
+      kLeastBlock, kMostBlock);
+  // As many in each block of a task as go evenly: a last one of a few takes almost as long as a
+  // whole one.
   const std::size_t samples = std::max<std::size_t>(1, ceil(chain.batch, tasks));
-  const std::size_t most =
-      std::clamp(kBlockNumbers / widest / kLeastBlock * kLeastBlock, kLeastBlock, kMostBlock);
   return ceil(ceil(samples, ceil(samples, most)), kLeastBlock) * kLeastBlock;
 }
 
