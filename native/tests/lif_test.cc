@@ -42,7 +42,7 @@ void Agrees(const LifLoops& loops) {
         }
   const Settings s = {Reset::kZero, true, true, true, false};
   for (std::size_t steps : {0, 1, 3})
-    for (std::size_t batch : {0, 1, 13, 61})
+    for (std::size_t batch : {0, 1, 13, 61, 331})  // some blocks of samples
       for (const std::vector<std::size_t>& sizes :
            {std::vector<std::size_t>{1, 1}, {64, 16, 32, 8}, {3, 100}, {40, 1, 2}})
         for (float rate : {0.0f, 0.1f, 2.0f}) {  // no spikes, some, all

@@ -96,6 +96,22 @@ def test_eager_is_jit_is_native(chip):
     assert all(np.any(leaf != 0) for leaf in jax.tree.leaves(gradients[0][0]))
 
 
+def test_more_samples_than_a_kernel_takes_at_a_time():
+    net = snn.Sequential(snn.LIF(64, recurrent=True), snn.LIF(7))
+    xs, params = random_spikes(5, 6, 331, 80), lively_params(net, 80)
+    chip = xb.Chip(device=xb.device.PCM())  # without converters, that no level is another
+    spikes, membranes = [], []
+    for word in ("jax", "native"):
+        crossbars = on_chip(params, dataclasses.replace(chip, implementation=word))
+        unroll = jax.jit(lambda params: snn.unroll(net, params, xs, record=True)[::2])
+        result, records = unroll(crossbars)
+        spikes.append(result)
+        membranes.append([record.membrane for record in records])
+    assert spikes[0].any()
+    assert_equal(spikes[1], spikes[0])
+    assert_close(membranes[1], membranes[0], rtol=1e-4, atol=1e-4)
+
+
 ZEROS = {"spikes": (1, 0), "weights": (0, 1), "both": (0, 0)}
 
 
