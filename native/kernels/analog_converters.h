@@ -32,6 +32,9 @@ inline Floats Round(Floats x) {
 #endif
 }
 
+// Between these a full scale has a reciprocal, and no product with that overflows.
+constexpr float kLeastScale = 0x1p-80f, kMostScale = 0x1p80f;
+
 // Quotients of numbers that are no larger than their divisor, as rounded as a division's, which
 // takes four times as long: where one operation multiplies and adds and nothing overflows, a
 // quotient that is a unit in the last place off leaves a remainder that is exact. P. Markstein,
@@ -43,15 +46,16 @@ class Divide {
   explicit Divide(float by)
       : by_(Floats{} + by),
         reciprocal_(Floats{} + 1 / by),
-        multiplies_(by > kLeast && by < kMost) {}
+        multiplies_(by > kLeastScale && by < kMostScale) {}
   // Each lane by one of its own.
   explicit Divide(Floats by)
-      : by_(by), reciprocal_(1.0f / by), multiplies_(Mask((by > kLeast) & (by < kMost)) == kAll) {}
+      : by_(by),
+        reciprocal_(1.0f / by),
+        multiplies_(Mask((by > kLeastScale) & (by < kMostScale)) == kAll) {}
 
   Floats operator()(Floats x) const { return multiplies_ ? Quickly(x) : x / by_; }
 
   bool multiplies() const { return multiplies_; }
-  Floats reciprocal() const { return reciprocal_; }
   // For those who have looked whether it multiplies.
   Floats Quickly(Floats x) const {
     const Floats near = x * reciprocal_;
@@ -59,7 +63,6 @@ class Divide {
   }
 
  private:
-  static constexpr float kLeast = 0x1p-80f, kMost = 0x1p80f;
   static constexpr unsigned kAll = (1u << kLanes) - 1;
 
   Floats by_, reciprocal_;
@@ -71,7 +74,6 @@ class Divide {
   Floats operator()(Floats x) const { return x / by_; }
 
   static bool multiplies() { return true; }
-  Floats reciprocal() const { return 1.0f / by_; }
   Floats Quickly(Floats x) const { return x / by_; }
 
  private:
@@ -102,10 +104,14 @@ class Quantiser {
   // Whether Quickly() does for Within(): it looks at nothing, for loops over many numbers.
   bool quick() const { return !exact_ && divide_.multiplies(); }
   Floats Quickly(Floats x) const { return Rounded(Round(divide_.Quickly(x) * half_) * step_); }
-  // For sums with noise, Round(x * levels()) * step() does, too: what lies between two levels gets
-  // either, as rounding has it, but of those with noise none does, unless by chance.
-  Floats levels() const { return half_ * divide_.reciprocal(); }
+
+  // For sums with noise, Number() times step() does, too, and where HasLevels() is true so does
+  // Round(x * levels()) times that: what lies between two levels gets either, as rounding has it,
+  // but of those with noise none does, unless by chance.
   Floats step() const { return step_; }
+  Floats levels() const { return half_ / most_; }
+  Ints HasLevels() const { return (most_ > kLeastScale) & (most_ < kMostScale); }
+  Floats Number(Floats x) const { return Round(divide_(x) * half_); }
 
  private:
   template <class Scale>

@@ -393,7 +393,7 @@ inline void ConvertSome(const ConvertStep& s, std::size_t first, const float* su
     bool quick = s.levels.half != 0;
     for (std::size_t p = 0; p < kPlanes; ++p) {
       const float high = full_scales[p];
-      quick &= high > 0x1p-80f && high < 0x1p80f;
+      quick &= high > kLeastScale && high < kMostScale;
       levels[p] = Floats{} + s.levels.half / high;
       by[p] = Floats{} + s.factors[first + p] * (high / s.levels.half);
     }

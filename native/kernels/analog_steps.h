@@ -45,9 +45,11 @@ struct DriveStep {
   float* squares;     // of the voltages, or null
   float* deviations;  // of each row: the root of `variance` times the sum of squares; or null
   float variance;
-  std::size_t most;         // places of a row
-  std::uint32_t* places;    // [rows][drives], and 3 kBitsBehind more: where voltages are not zero
-  std::uint32_t* n_places;  // how many; where they are more than `most`, places are not written
+  std::size_t most;  // places of a row
+  // [rows][drives]: where voltages are not zero, for rows with no more than `most` such places.
+  // Written row by row; behind a row it may go on for 3 kBitsBehind.
+  std::uint32_t* places;
+  std::uint32_t* n_places;  // how many
   bool whole;               // whether voltages of zero are written even where places are
 };
 
@@ -77,9 +79,9 @@ struct ConvertStep {
   std::size_t count;  // results of a row
   bool column;        // whether line number lines - 1 is a reference column
   Levels levels;
-  bool noisy;                // whether currents have noise, so that none is between two levels
-  bool by_read;              // whether full scale is the largest of a plane's currents
-  float full_scale;          // else that,
+  bool noisy;        // whether currents have noise: between two levels none is but by chance
+  bool by_read;      // whether full scale is the largest of a plane's currents
+  float full_scale;  // else that,
   const float* full_scales;  // or if not null, that of each plane, `full_scales_stride` apart
   std::size_t full_scales_stride;
   const bool* silent;    // of each row: whether all its currents are zero

@@ -167,6 +167,18 @@ void AddLines(const AnalogTile& t, const float* sums, Floats factor, const Quant
     Store(y + at, Load(y + at) + Rounded(factor * (quantise(Load(sums + at)) - column)));
 }
 
+// The same for currents with noise. What one lane's full scale is must not show in others.
+template <std::size_t V>
+void AddNumbers(const AnalogTile& t, const float* sums, Floats factor, const Quantiser& converter,
+                float* y) {
+  const Floats by = factor * converter.step(), levels = converter.levels();
+  const Ints has = converter.HasLevels();
+  if (Mask(has) == (1u << kLanes) - 1)
+    return AddLines<V>(t, sums, by, [&](Floats x) { return Round(x * levels); }, y);
+  const auto number = [&](Floats x) { return Select(has, Round(x * levels), converter.Number(x)); };
+  AddLines<V>(t, sums, by, number, y);
+}
+
 // From currents to results with noise, which are added to y.
 template <std::size_t V>
 void Convert(const AnalogTile& t, const Floats* power, const ReadRoom& room, float* y) {
@@ -186,13 +198,10 @@ void Convert(const AnalogTile& t, const Floats* power, const ReadRoom& room, flo
         add(factor, [](Floats x) { return x; });
       else if (!t.adc.is_signed)
         add(factor, [&](Floats x) { return converter(x); });
-      else if (!converter.quick())
+      else if (!t.noisy())
         add(factor, [&](Floats x) { return converter.Within(x); });
-      else if (t.noisy())
-        add(factor * converter.step(),
-            [levels = converter.levels()](Floats x) { return Round(x * levels); });
       else
-        add(factor, [&](Floats x) { return converter.Quickly(x); });
+        AddNumbers<V>(t, sums, factor, converter, y + v * kLanes);
     }
 }
 

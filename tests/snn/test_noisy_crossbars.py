@@ -112,6 +112,23 @@ def test_more_samples_than_a_kernel_takes_at_a_time():
     assert_close(membranes[1], membranes[0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("number", [1e-21, 1e37, np.inf, np.nan])
+@pytest.mark.parametrize("each", [False, True])
+def test_a_sample_does_not_depend_on_its_neighbours(number, each):
+    """Not where one's currents are so small or large that levels are found otherwise."""
+    device = xb.device.PCM() if each else xb.device.SoftBounds(read_noise=1e-7)
+    net = snn.Sequential(snn.LIF(16, reset="none"))
+    params = on_chip(lively_params(net, 30), xb.Chip(device=device, adc=xb.ADC(bits=9)))
+    xs = np.random.default_rng(2).standard_normal((9, 32, 30)).astype(np.float32)
+    other = xs.copy()
+    other[:, 3] = 0
+    other[:, 3, 0] = number
+    unroll = jax.jit(lambda xs: snn.unroll(net, params, xs, record=True)[2][0].membrane)
+    membranes, others = (np.delete(unroll(x), 3, axis=1) for x in (xs, other))
+    assert np.all(np.isfinite(membranes))
+    assert_equal(others, membranes)
+
+
 ZEROS = {"spikes": (1, 0), "weights": (0, 1), "both": (0, 0)}
 
 
