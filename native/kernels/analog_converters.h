@@ -53,11 +53,8 @@ class Divide {
         reciprocal_(1.0f / by),
         multiplies_(Mask((by > kLeastScale) & (by < kMostScale)) == kAll) {}
 
-  Floats operator()(Floats x) const { return multiplies_ ? Quickly(x) : x / by_; }
-
-  bool multiplies() const { return multiplies_; }
-  // For those who have looked whether it multiplies.
-  Floats Quickly(Floats x) const {
+  Floats operator()(Floats x) const {
+    if (!multiplies_) return x / by_;
     const Floats near = x * reciprocal_;
     return AddProduct(reciprocal_, AddProduct(-near, by_, x), near);
   }
@@ -72,9 +69,6 @@ class Divide {
   explicit Divide(Floats by) : by_(by) {}
 
   Floats operator()(Floats x) const { return x / by_; }
-
-  static bool multiplies() { return true; }
-  Floats Quickly(Floats x) const { return x / by_; }
 
  private:
   Floats by_;
@@ -101,13 +95,9 @@ class Quantiser {
   // Of what is not beyond the full scale.
   Floats Within(Floats x) const { return exact_ ? x : Rounded(Round(divide_(x) * half_) * step_); }
 
-  // Whether Quickly() does for Within(): it looks at nothing, for loops over many numbers.
-  bool quick() const { return !exact_ && divide_.multiplies(); }
-  Floats Quickly(Floats x) const { return Rounded(Round(divide_.Quickly(x) * half_) * step_); }
-
-  // For sums with noise, Number() times step() does, too, and where HasLevels() is true so does
-  // Round(x * levels()) times that: what lies between two levels gets either, as rounding has it,
-  // but of those with noise none does, unless by chance.
+  // The same, where it is not exact, is Number() times step(). For sums with noise Round(x *
+  // levels()) will do for the former, where HasLevels() is true: what lies between two levels gets
+  // either, as rounding has it, but of those with noise none does, unless by chance.
   Floats step() const { return step_; }
   Floats levels() const { return half_ / most_; }
   Ints HasLevels() const { return (most_ > kLeastScale) & (most_ < kMostScale); }

@@ -154,7 +154,7 @@ std::size_t AnalogReader::scratch_bytes() const {
   const std::size_t row = copies * (drives_ + columns()) + 1;
   const std::size_t behind = copies * steps_->lanes;  // what steps may write to
   return (kBlockRows * row + behind) * sizeof(float) +
-         (kBlockRows * (drives_ + 1) + 3 * kBitsBehind) * sizeof(std::uint32_t) + kLine;
+         (kBlockRows * (drives_ + 1) + 5 * kBitsBehind) * sizeof(std::uint32_t) + kLine;
 }
 
 void AnalogReader::Rows(const float* x, std::size_t rows, const RowNoise* noise, float* y,

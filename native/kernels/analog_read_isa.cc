@@ -112,24 +112,16 @@ inline Floats DriveRow(const DriveStep& s, std::size_t r, const Quantise& quanti
 // whose number is hard to foresee, in rows of no more than this.
 constexpr std::size_t kFilled = 256;
 
-// Where a row's bits are, from the tile's first on.
+// Where a row's bits are, from the tile's first on. Those of its neighbours lie in the same words.
 inline std::size_t ListOnes(const DriveStep& s, const std::uint32_t* bits, std::uint32_t* places) {
-  const std::size_t first = s.first_bit, end = first + s.count;
-  if (first % 32 == 0) {
-    std::size_t count = ListBits(bits + first / 32, WordsOf(s.count), places);
-    while (count > 0 && places[count - 1] >= s.count) --count;  // the next tile's
-    return count;
-  }
-  std::size_t count = 0;
-  for (std::size_t word = first / 32; word * 32 < end; ++word) {
-    std::uint32_t left = bits[word];
-    if (word * 32 < first) left &= ~0u << first % 32;
-    if (end - word * 32 < 32) left &= (1u << (end - word * 32)) - 1;
-    for (; left != 0; left &= left - 1)
-      places[count++] = static_cast<std::uint32_t>(
-          word * 32 + static_cast<std::size_t>(__builtin_ctz(left)) - first);
-  }
-  return count;
+  const std::size_t begin = s.first_bit % 32, end = begin + s.count;
+  std::size_t count = ListBits(bits + s.first_bit / 32, WordsOf(end), places), before = 0;
+  while (count > 0 && places[count - 1] >= end) --count;
+  if (begin == 0) return count;
+  while (before < count && places[before] < begin) ++before;
+  for (std::size_t k = before; k < count; ++k)
+    places[k - before] = places[k] - static_cast<std::uint32_t>(begin);
+  return count - before;
 }
 
 // Of a row of ones and zeros, each of the former as `volt`.
@@ -169,9 +161,8 @@ void DriveRows(const DriveStep& s, std::size_t first, std::size_t end) {
       DriveOnes(s, r, one);
     } else if (!scaled) {
       powers[r - first] = DriveRow(s, r, by_one);
-    } else if (const Quantiser quantiser(s.levels, largest[r - first]); quantiser.quick()) {
-      powers[r - first] = DriveRow(s, r, [&](Floats x) { return quantiser.Quickly(x); });
     } else {
+      const Quantiser quantiser(s.levels, largest[r - first]);
       powers[r - first] = DriveRow(s, r, [&](Floats x) { return quantiser.Within(x); });
     }
   }
@@ -241,22 +232,19 @@ inline void Add(const float* normal, const Deviation& deviation, std::size_t beg
 
 constexpr std::size_t kMost = 1024, kFew = kMost / 8;  // counters
 
-// Where the rows end, from row r on, that can be drawn together: their counters follow one another.
-std::size_t EndOfTogether(const NoiseStep& s, std::size_t r, std::size_t most) {
-  const auto [key, row] = s.noise[r];
-  std::size_t end = r + 1;
-  while (end < s.rows && end - r < most && !s.silent[end] && s.noise[end].row == row + (end - r) &&
-         s.noise[end].key.first == key.first && s.noise[end].key.second == key.second)
-    ++end;
-  return end;
-}
-
-// Calls body(r, end) for rows that can be drawn together.
+// Calls body(r, end) for rows, at most so many, whose noise can be drawn together: their counters
+// follow one another.
 template <class Body>
 inline void ForEachTogether(const NoiseStep& s, std::size_t most, Body body) {
   for (std::size_t r = 0, end; r < s.rows; r = end) {
-    end = s.silent[r] ? r + 1 : EndOfTogether(s, r, most);
-    if (!s.silent[r]) body(r, end);
+    end = r + 1;
+    if (s.silent[r]) continue;
+    const auto [key, row] = s.noise[r];
+    while (end < s.rows && end - r < most && !s.silent[end] &&
+           s.noise[end].row == row + (end - r) && s.noise[end].key.first == key.first &&
+           s.noise[end].key.second == key.second)
+      ++end;
+    body(r, end);
   }
 }
 

@@ -47,7 +47,7 @@ struct DriveStep {
   float variance;
   std::size_t most;  // places of a row
   // [rows][drives]: where voltages are not zero, for rows with no more than `most` such places.
-  // Written row by row; behind a row it may go on for 3 kBitsBehind.
+  // Written row by row; behind a row it may go on for 5 kBitsBehind.
   std::uint32_t* places;
   std::uint32_t* n_places;  // how many
   bool whole;               // whether voltages of zero are written even where places are
